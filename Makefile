@@ -1,0 +1,173 @@
+# One makefile for who tries lua-kafka (make demo), who works on it (make test, make check), who installs or packages it
+# (make install), and LuaRocks (the rockspec calls all and install-modules). `make help` shows the lines marked ## and #:.
+
+LUA_VERSION ?= 5.4
+LUA         ?= lua$(LUA_VERSION)
+PKG_CONFIG  ?= pkg-config
+PREFIX      ?= /usr/local
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+INST_BINDIR ?= $(PREFIX)/bin
+B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
+
+#: BROKERS=host:port  make demo: use this cluster (default: one inside the demo's own process)
+#: KAFKA=4.3.1        make demo: start real brokers of this version (needs Java and Maven, installed first)
+#: YES=1              install without asking (also where nobody sits at a terminal)
+#: SETUP=no           do not look at packages at all (a system without apt, or your own librdkafka)
+#: SPECS=FILES        make test: only these spec files
+#: MOCK=1             make test: only what needs no real brokers (no Java, no Maven)
+#: SAN=1              make test: with the address and undefined-behaviour sanitizers
+#: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
+#: PREFIX=/usr/local  make install: where to; DESTDIR stands in front of it
+#: V=1                show the compiler's command lines
+#: B=build/5.4        where to build; CFLAGS, LDFLAGS, HARDEN, WARN may be replaced too
+
+# What the caller may replace is kept apart from what the module cannot do without (COMPILE and LINK, below).
+ifdef SAN
+CFLAGS      ?= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HARDEN      ?=
+else
+CFLAGS      ?= -O2 -g
+HARDEN      ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+WARN        ?= -Wall -Wextra
+LIBFLAG     ?= -shared
+# nodelete: librdkafka's threads may still run this code when lua_close unloads its modules.
+HARDEN_LINK ?= -Wl,-z,nodelete -Wl,-z,relro,-z,now
+
+# Where the headers are, in this order: what the caller says (LuaRocks knows Lua's), what pkg-config knows, Debian's places.
+ifdef LUA_INCDIR
+LUA_CPPFLAGS     := -I$(LUA_INCDIR)
+else
+LUA_CPPFLAGS     := $(or $(shell $(PKG_CONFIG) --cflags lua$(LUA_VERSION) 2>/dev/null),-I/usr/include/lua$(LUA_VERSION))
+endif
+ifdef RDKAFKA_INCDIR
+RDKAFKA_CPPFLAGS := -I$(RDKAFKA_INCDIR)
+else
+RDKAFKA_CPPFLAGS := $(shell $(PKG_CONFIG) --cflags rdkafka 2>/dev/null)
+endif
+ifdef RDKAFKA_LIBDIR
+RDKAFKA_LIBS     := -L$(RDKAFKA_LIBDIR) -lrdkafka
+else
+RDKAFKA_LIBS     := $(or $(shell $(PKG_CONFIG) --libs rdkafka 2>/dev/null),-lrdkafka)
+endif
+
+SOURCES  := $(sort $(wildcard csrc/*.c))
+OBJECTS  := $(SOURCES:csrc/%.c=$(B)/%.o)
+MODULE   := $(B)/kafka/core.so
+LUAFILES  = $(shell find lua -name '*.lua' -printf '%P\n')
+ALLSPECS  = $(sort $(shell find spec -name '*_spec.lua'))
+SPECFILES = $(filter-out spec/real/%,$(ALLSPECS)) $(if $(MOCK),,$(filter spec/real/%,$(ALLSPECS)))
+REAL      = $(if $(MOCK),,$(if $(SPECS),$(if $(findstring spec/real,$(SPECS)),real),real))
+
+COMPILE   = $(CC) -std=gnu11 -fPIC -pthread -fvisibility=hidden $(WARN) $(HARDEN) $(LUA_CPPFLAGS) $(RDKAFKA_CPPFLAGS) \
+            $(CPPFLAGS) $(CFLAGS)
+LINK      = $(CC) $(LIBFLAG) -pthread $(HARDEN_LINK) $(CFLAGS) $(LDFLAGS)
+
+# Absolute, because a program may change its folder and lkafka leaves relative places out; the project's own folder is
+# there for spec.support. The two semicolons at the end stand for Lua's default places.
+RUN_ENV   = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;' LUA_CPATH='$(abspath $(B))/?.so;;'
+
+# A sub-make asks pkg-config again after the set-up; the build uses every core unless the caller gave a -j.
+SUBMAKE   = $(MAKE) --no-print-directory
+BUILD     = $(SUBMAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 1)) all
+TYPED     = $(strip make $@ $(subst ','\'',$(MAKEOVERRIDES)))
+SETUP_FOR = LUA_VERSION='$(LUA_VERSION)' tools/setup '$(TYPED)'
+
+# The long command lines are shown with V=1 only.
+Q   = $(if $(V),,@)
+say = $(if $(V),,@echo '$(1)')
+
+all: $(MODULE)  ## build the C module; installs nothing
+
+$(B)/%.o: csrc/%.c $(B)/command
+	$(call say,compiling $<)
+	$(Q)$(COMPILE) -MD -MP -c $< -o $@
+
+$(MODULE): $(OBJECTS) $(B)/command
+	@mkdir -p $(@D)
+	$(call say,linking $@)
+	$(Q)$(LINK) -o $@ $(OBJECTS) $(RDKAFKA_LIBS)
+
+# Holds the commands and the list of sources, so another flag, or a source that came or went, builds anew.
+$(B)/command: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) $(LINK) $(RDKAFKA_LIBS) $(SOURCES)' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else tools/headers '$(LUA_VERSION)' $(COMPILE) && mv $@.new $@; fi
+
+-include $(OBJECTS:.o=.d)
+
+demo:  ## install what is missing (asks first), build, run the demo on a cluster in its own process; see BROKERS, KAFKA
+	@$(SETUP_FOR) build $(if $(KAFKA),real)
+	@$(BUILD)
+	@$(SUBMAKE) run SCRIPT=examples/north_face.lua
+
+run: all  ## run SCRIPT with this clone's kafka: make run SCRIPT=examples/north_face.lua
+	@$(RUN_ENV) $(LUA) $(SCRIPT)
+
+env:  ## print what lets any program use this clone: eval "$(make -s env)"
+	@echo "export $(RUN_ENV)"
+
+test:  ## install what is missing (asks first), build, run every spec; see SPECS, MOCK, SAN
+	@$(SETUP_FOR) build test $(REAL)
+	@$(BUILD)
+	@$(SUBMAKE) specs
+
+specs: all  ## run the specs without looking at packages
+	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' SAN='$(if $(SAN),$(abspath $(B)))' \
+	  tools/specs $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
+
+check:  ## install what is missing (asks first), then luacheck, strict C warnings, cppcheck, format, rockspec
+	@$(SETUP_FOR) build check
+	@$(SUBMAKE) -k check-lua check-c check-format check-rockspec
+
+# Not -Wcast-qual: librdkafka takes values which it only reads as void *.
+STRICT = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+         -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
+
+check-lua:
+	@echo luacheck
+	@luacheck --no-color -q $(wildcard lua spec examples bench tools bin/lkafka rockspec/*.rockspec)
+
+check-c:
+	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all
+	@echo cppcheck
+	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem --library=tools/cppcheck.cfg csrc
+
+check-format:
+	@echo format
+	@$(LUA) tools/format.lua
+
+check-rockspec:
+	@for f in rockspec/*.rockspec; do echo "luarocks lint $$f"; luarocks --lua-version=$(LUA_VERSION) lint "$$f" || exit 1; done
+
+# lkafka gets the name of the Lua it is for and, where that Lua would not look there by itself, the places of the modules.
+LUA_LOOKS = $(filter /usr /usr/local,$(PREFIX))
+install: install-modules  ## install the modules, the examples and lkafka
+	@mkdir -p '$(DESTDIR)$(INST_BINDIR)'
+	@sed -e '1s|.*|#!/usr/bin/env $(LUA)|' $(if $(LUA_LOOKS),,\
+	  -e '1a package.path = "$(INST_LUADIR)/?.lua;$(INST_LUADIR)/?/init.lua;" .. package.path' \
+	  -e '1a package.cpath = "$(INST_LIBDIR)/?.so;" .. package.cpath') bin/lkafka >'$(DESTDIR)$(INST_BINDIR)/lkafka'
+	@chmod 755 '$(DESTDIR)$(INST_BINDIR)/lkafka'
+	@echo 'installed $(DESTDIR)$(INST_BINDIR)/lkafka, and modules in $(DESTDIR)$(INST_LUADIR) and $(DESTDIR)$(INST_LIBDIR)'
+
+# The examples become modules, kafka.examples.NAME, for `lkafka demo NAME`.
+install-modules: all
+	@mkdir -p '$(DESTDIR)$(INST_LIBDIR)/kafka' '$(DESTDIR)$(INST_LUADIR)/kafka/examples'
+	@install -m 755 $(MODULE) '$(DESTDIR)$(INST_LIBDIR)/kafka/core.so'
+	@for f in $(LUAFILES); do install -D -m 644 "lua/$$f" '$(DESTDIR)$(INST_LUADIR)'/"$$f" || exit 1; done
+	@for f in $(wildcard examples/*.lua); do install -m 644 "$$f" '$(DESTDIR)$(INST_LUADIR)/kafka/examples/' || exit 1; done
+
+clean:  ## remove all that was built
+	@rm -rf build
+
+help:  ## this list
+	@echo Targets:
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1 /p' Makefile | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@echo Variables:
+	@sed -n 's/^#: /  /p' Makefile
+
+FORCE:
+.PHONY: all demo run env test specs check check-lua check-c check-format check-rockspec install install-modules clean \
+        help FORCE
