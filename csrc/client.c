@@ -1,0 +1,412 @@
+#include "client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "error.h"
+#include "misuse.h"
+#include "opt.h"
+
+#define SLICE_MS 100         /* the longest time in C without a look at Lua: Ctrl-C is noticed within it */
+#define YARD_PATIENCE_MS 2000 /* at lua_close: how long the threads that are ending may take */
+
+/* ---- fork ---- */
+
+static atomic_uint generation;
+
+static void in_child(void) { atomic_fetch_add(&generation, 1); }
+
+void lk_client_init_process(void) { pthread_atfork(NULL, NULL, in_child); }
+
+bool lk_client_forked(const lk_client *c) { return c->generation != atomic_load(&generation); }
+
+/* ---- the yard of a Lua state ---- */
+
+static const char yard_key;
+
+typedef struct yard_ref {
+  lk_yard *yard;
+  unsigned generation;
+} yard_ref;
+
+static int yard_gc(lua_State *L) {
+  yard_ref *r = lua_touserdata(L, 1);
+  if (r->yard && r->generation == atomic_load(&generation)) lk_yard_wait(r->yard, YARD_PATIENCE_MS);
+  lk_yard_release(r->yard);
+  r->yard = NULL;
+  return 0;
+}
+
+void lk_client_init(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &yard_key) == LUA_TUSERDATA) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  yard_ref *r = lua_newuserdatauv(L, sizeof *r, 0);
+  *r = (yard_ref){NULL, atomic_load(&generation)};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, yard_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  /* Made first, so collected last by lua_close: after the handles whose threads it waits for. */
+  r->yard = lk_yard_new();
+  if (!r->yard) luaL_error(L, "out of memory");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &yard_key);
+}
+
+static lk_yard *yard_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &yard_key);
+  yard_ref *r = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return r->yard;
+}
+
+/* ---- children ---- */
+
+void lk_child_add(lk_client *c, lk_child *child, void (*shut)(lk_child *)) {
+  child->client = c;
+  child->shut = shut;
+  child->next = c->children;
+  child->self = &c->children;
+  if (child->next) child->next->self = &child->next;
+  c->children = child;
+}
+
+void lk_child_remove(lk_child *child) {
+  if (!child->client) return;
+  *child->self = child->next;
+  if (child->next) child->next->self = child->self;
+  child->client = NULL;
+}
+
+/* ---- the end ---- */
+
+static void unref(lk_client *c) {
+  if (atomic_fetch_sub(&c->refs, 1) != 1) return;
+  lk_port_release(c->port);
+  lk_yard_release(c->yard);
+  free(c);
+}
+
+static void destroy(void *arg) {
+  lk_client *c = arg;
+  if (c->before_destroy) c->before_destroy(c->before_destroy_arg);
+  rd_kafka_destroy(c->rk);
+  atomic_store(&c->gone, true);
+  lk_port_wake(c->port);
+  unref(c);
+}
+
+static void let_go(lk_client *c) {
+  if (atomic_fetch_sub(&c->users, 1) != 1) return;
+  if (!lk_yard_thread(c->yard, destroy, c)) destroy(c);
+}
+
+void lk_client_shut(lk_client *c) {
+  if (!c->control) return;
+  while (c->children) {
+    lk_child *child = c->children;
+    child->shut(child);
+    lk_child_remove(child);
+  }
+  lk_hand_drop(&c->hand);
+  if (c->done) c->done->clear(c->done);
+  c->done = NULL;
+  rd_kafka_queue_io_event_enable(c->control, -1, NULL, 0);
+  rd_kafka_queue_destroy(c->control);
+  c->control = NULL;
+  for (size_t i = 0; i < c->n_topics; i++) rd_kafka_topic_destroy(c->topics[i]);
+  free(c->topics);
+  c->topics = NULL;
+  lk_port_close(c->port);
+  let_go(c);
+}
+
+/* ---- the handle ---- */
+
+static int client_gc(lua_State *L) {
+  lk_client **h = lk_class_test(L, 1, &lk_client_class);
+  lk_client *c = h ? *h : NULL;
+  if (!c) return 0;
+  *h = NULL;
+  if (lk_client_forked(c)) return 0; /* nothing in this process can end it */
+  long long left = c->accepted - c->hand.delivered - c->hand.failed;
+  if (c->control && left > 0) {
+    fprintf(stderr, "kafka: %s was collected with %lld message%s not reported; close() it before\n",
+            rd_kafka_name(c->rk), left, left == 1 ? "" : "s");
+  }
+  lk_client_shut(c);
+  unref(c);
+  return 0;
+}
+
+static int client_tostring(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  if (!*h || !(*h)->control) {
+    lua_pushliteral(L, "kafka.client (closed)");
+  } else {
+    lua_pushfstring(L, "kafka.client (%s)", rd_kafka_name((*h)->rk));
+  }
+  return 1;
+}
+
+/* The end of a drain, by whatever exit: the handle stands as a to-be-closed value in client_drain's frame. */
+static int client_drained(lua_State *L) {
+  lk_client **h = lk_class_test(L, 1, &lk_client_class);
+  if (h && *h) (*h)->draining = false;
+  return 0;
+}
+
+static const luaL_Reg client_meta[] = {
+    {"__gc", client_gc}, {"__tostring", client_tostring}, {"__close", client_drained}, {NULL, NULL}};
+const lk_class lk_client_class = {"kafka.client", client_meta};
+
+lk_client *lk_client_check(lua_State *L, int idx, int type) {
+  lk_client **h = lk_class_check(L, idx, &lk_client_class);
+  if (!*h || !(*h)->control) lk_misuse_error(L, "attempt to use a closed kafka client");
+  if (lk_client_forked(*h)) lk_misuse_error(L, "attempt to use a kafka client of the parent process after a fork");
+  if (type != LK_ANY && (int)(*h)->type != type) {
+    lk_misuse_error(L, "this kafka client is not a %s", type == RD_KAFKA_PRODUCER ? "producer" : "consumer");
+  }
+  return *h;
+}
+
+/* Takes conf's rd_kafka_t into `c`; false with `why` filled. From here on closing the client frees it all. */
+static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) {
+  c->rk = rd_kafka_new(c->type, conf, why, size);
+  if (!c->rk) return false;
+  atomic_init(&c->users, 1);
+  atomic_fetch_add(&c->refs, 1);
+  if (c->type == RD_KAFKA_CONSUMER) {
+    rd_kafka_poll_set_consumer(c->rk);
+    c->control = rd_kafka_queue_get_consumer(c->rk);
+  } else {
+    c->control = rd_kafka_queue_get_main(c->rk);
+  }
+  rd_kafka_set_log_queue(c->rk, c->control);
+  rd_kafka_queue_io_event_enable(c->control, lk_port_write_fd(c->port), "!", 1);
+  return true;
+}
+
+lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
+  char why[512] = "";
+  rd_kafka_conf_t *conf = ((lk_box *)lua_touserdata(L, conf_box))->p;
+  lk_client **h = lk_class_new(L, &lk_client_class, sizeof *h, 1);
+  lua_newtable(L); /* topics by name */
+  lua_setiuservalue(L, -2, 1);
+  lk_client *c = *h = calloc(1, sizeof *c);
+  if (!c) luaL_error(L, "out of memory");
+  atomic_init(&c->refs, 1);
+  c->type = type;
+  c->generation = atomic_load(&generation);
+  c->yard = yard_of(L);
+  lk_yard_retain(c->yard);
+  c->port = lk_port_new(c->yard);
+  if (!c->port) {
+    lk_error_fail(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, strerror(errno));
+    return NULL;
+  }
+  rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS |
+                                     RD_KAFKA_EVENT_OFFSET_COMMIT);
+  if (!create(c, conf, why, sizeof why)) {
+    lk_error_fail(L, rd_kafka_last_error(), why);
+    return NULL;
+  }
+  lk_conf_take(L, conf_box);
+  return c;
+}
+
+rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name) {
+  name = lua_absindex(L, name);
+  lua_getiuservalue(L, handle, 1);
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, -2) == LUA_TLIGHTUSERDATA) {
+    rd_kafka_topic_t *t = lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    return t;
+  }
+  lua_pop(L, 1);
+  const char *s = lk_opt_topic(L, name);
+  rd_kafka_topic_t **grown = realloc(c->topics, (c->n_topics + 1) * sizeof *grown);
+  if (!grown) luaL_error(L, "out of memory");
+  c->topics = grown;
+  rd_kafka_topic_t *t = rd_kafka_topic_new(c->rk, s, NULL);
+  if (!t) luaL_error(L, "out of memory");
+  c->topics[c->n_topics++] = t;
+  lua_pushvalue(L, name);
+  lua_pushlightuserdata(L, t);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  return t;
+}
+
+/* ---- jobs ---- */
+
+static void job_run(lk_task *t) {
+  lk_job *j = (lk_job *)t;
+  j->run(j);
+}
+
+static void job_push(lua_State *L, lk_task *t) {
+  lk_job *j = (lk_job *)t;
+  if (!j->error && !j->err) {
+    j->push(L, j);
+    return;
+  }
+  lua_createtable(L, 0, 1);
+  if (j->error) {
+    rd_kafka_error_t *e = j->error;
+    j->err = rd_kafka_error_code(e);
+    j->error = NULL;
+    lk_error_take(L, e);
+    lua_remove(L, -2); /* the nil before the error */
+  } else {
+    lk_error_push(L, j->err, NULL);
+  }
+  lua_setfield(L, -2, "err");
+}
+
+static void job_clear(lk_task *t) {
+  lk_job *j = (lk_job *)t;
+  lk_client *c = j->client;
+  if (j->clear) j->clear(j);
+  if (j->error) rd_kafka_error_destroy(j->error);
+  free(j);
+  let_go(c);
+  unref(c);
+}
+
+static void job_free(void *p) { job_clear(p); }
+
+void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
+                  void (*clear)(lk_job *)) {
+  lk_box *box = lk_box_push(L, job_free);
+  lk_job *j = calloc(1, size);
+  if (!j) luaL_error(L, "out of memory");
+  j->task = (lk_task){.run = job_run, .push = job_push, .clear = job_clear};
+  j->client = c;
+  j->run = run;
+  j->push = push;
+  j->clear = clear;
+  atomic_fetch_add(&c->users, 1);
+  atomic_fetch_add(&c->refs, 1);
+  box->p = j;
+  return j;
+}
+
+int lk_job_start(lua_State *L, int box, int64_t ticket) {
+  lk_box *b = lua_touserdata(L, box);
+  lk_job *j = b->p;
+  j->task.ticket = ticket;
+  if (!lk_task_start(&j->task, j->client->port)) {
+    return lk_error_fail(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, "no thread could be started");
+  }
+  lk_box_take(b);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0, LUA_MAXINTEGER); }
+
+/* ---- methods ---- */
+
+/* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the
+ * limit was reached and something may be left. */
+static int client_drain(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_opt_table(L, 2, "list");
+  lk_hand *h = &c->hand;
+  lua_Integer tail = lk_opt_int(L, 3, "tail", 0, LUA_MAXINTEGER);
+  int budget = (int)lk_opt_int(L, 4, "max", 1, 1000000);
+  if (c->draining) { /* a finalizer that ran within a drain; the outer one goes on */
+    lua_settop(L, 3);
+    lua_pushboolean(L, 0);
+    return 2;
+  }
+  luaL_checkstack(L, 24, NULL);
+  lua_pushvalue(L, 1);
+  lua_toclose(L, -1);
+  c->draining = true;
+  h->list = 2;
+  h->tail = tail;
+  h->budget = budget;
+  while (h->budget > 0 && (c->done || (c->done = lk_port_take(c->port)))) {
+    lua_pushinteger(L, c->done->ticket);
+    c->done->push(L, c->done);
+    lk_hand_put(L, h);
+    c->done->clear(c->done);
+    c->done = NULL;
+  }
+  lk_hand_drain(L, h, c->control);
+  lua_pushinteger(L, h->tail);
+  lua_pushboolean(L, h->budget <= 0);
+  return 2;
+}
+
+/* wait(ms) -> true when the client has something to drain; at most 0.1 s. Works on a client that is closing too. */
+static int client_wait(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  int ms = lk_opt_ms(L, 2);
+  if (!*h || lk_client_forked(*h)) lk_misuse_error(L, "attempt to wait on a closed kafka client");
+  lua_pushboolean(L, lk_port_wait((*h)->port, ms > SLICE_MS ? SLICE_MS : ms));
+  return 1;
+}
+
+/* fd() -> the descriptor that becomes readable when there is something to drain. */
+static int client_fd(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  if (!*h) lk_misuse_error(L, "attempt to use a closed kafka client");
+  lua_pushinteger(L, lk_port_fd((*h)->port));
+  return 1;
+}
+
+/* close(): gives everything back; rk is destroyed on a thread. */
+static int client_close(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  lk_client *c = *h;
+  if (!c || lk_client_forked(c)) return 0;
+  bool busy = c->draining;
+  for (lk_child *child = c->children; child; child = child->next) busy = busy || child->busy;
+  if (busy) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
+  lk_client_shut(c);
+  return 0;
+}
+
+/* gone() -> whether rk is destroyed; a client of a parent process counts as gone. */
+static int client_gone(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  lua_pushboolean(L, !*h || lk_client_forked(*h) || atomic_load(&(*h)->gone));
+  return 1;
+}
+
+static int client_forked(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  lua_pushboolean(L, *h && lk_client_forked(*h));
+  return 1;
+}
+
+static int client_name(lua_State *L) {
+  lua_pushstring(L, rd_kafka_name(lk_client_check(L, 1, LK_ANY)->rk));
+  return 1;
+}
+
+/* fatal() -> the fatal error this client met, or nil. */
+static int client_fatal(lua_State *L) {
+  char why[512];
+  rd_kafka_resp_err_t err = rd_kafka_fatal_error(lk_client_check(L, 1, LK_ANY)->rk, why, sizeof why);
+  if (!err) return 0;
+  lk_error_push(L, err, why);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "fatal");
+  return 1;
+}
+
+const luaL_Reg lk_client_methods[] = {
+    {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd},     {"close", client_close},
+    {"gone", client_gone},   {"name", client_name}, {"fatal", client_fatal}, {"forked", client_forked},
+    {NULL, NULL}};

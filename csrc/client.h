@@ -1,0 +1,98 @@
+/* A client: one rd_kafka_t with its control queue, its port and what depends on it.
+ *
+ * Who keeps the rd_kafka_t alive: the Lua handle until it is closed or collected, and every job under way. The last one
+ * to let go has it destroyed, on a thread, since that may take long. The memory of lk_client itself lives on until the
+ * handle is collected too, so that Lua can ask whether the rd_kafka_t is gone.
+ *
+ * What must be gone before rd_kafka_destroy (queues, messages, topics) belongs to the handle: children are shut, topics
+ * and the control queue dropped when it is closed. */
+#ifndef LK_CLIENT_H
+#define LK_CLIENT_H
+
+#include <librdkafka/rdkafka.h>
+#include <lua.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "class.h"
+#include "event.h"
+#include "task.h"
+
+typedef struct lk_child lk_child;
+
+typedef struct lk_client {
+  rd_kafka_t *rk;
+  rd_kafka_type_t type;
+  rd_kafka_queue_t *control;
+  lk_yard *yard;
+  lk_port *port;
+  atomic_int users; /* of rk: the handle, the jobs */
+  atomic_int refs;  /* of this memory: the handle, rk */
+  atomic_bool gone; /* rk is destroyed */
+  unsigned generation;
+  lk_hand hand;
+  bool draining; /* a finalizer may call into the client while drain allocates */
+  lk_task *done; /* the finished job under conversion */
+  int64_t accepted;
+  lk_child *children;
+  rd_kafka_topic_t **topics;
+  size_t n_topics;
+  void (*before_destroy)(void *); /* on the destroying thread */
+  void *before_destroy_arg;
+} lk_client;
+
+/* Something that holds parts of the rd_kafka_t: `shut` gives them back when the client closes, and leaves the child
+ * closed (client NULL). Its user value 1 is the client's handle. */
+struct lk_child {
+  lk_child *next, **self;
+  lk_client *client;
+  bool busy; /* in a call that allocates, within which a finalizer may try to close the client */
+  void (*shut)(lk_child *c);
+};
+void lk_child_add(lk_client *c, lk_child *child, void (*shut)(lk_child *));
+void lk_child_remove(lk_child *child);
+
+#define LK_ANY (-1)
+
+/* The open client at `idx`, of the type given (LK_ANY: any); misuse where closed, or in a process forked since. */
+lk_client *lk_client_check(lua_State *L, int idx, int type);
+
+/* True in a child process forked after the client was opened: its threads do not exist there. */
+bool lk_client_forked(const lk_client *c);
+
+/* Pushes a new handle; `conf` is a box at `conf_box`. Where it fails, pushes nil and the error and returns NULL. */
+lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box);
+
+/* Gives back all the handle holds, and lets go of rk. Idempotent. */
+void lk_client_shut(lk_client *c);
+
+/* The cached topic object whose name is at `name`; `handle` is the client's userdata. Owned by the client. */
+rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name);
+
+/* A job: a blocking librdkafka call as a task that keeps rk alive. The role's struct begins with one. */
+typedef struct lk_job lk_job;
+struct lk_job {
+  lk_task task;
+  lk_client *client;
+  void (*run)(lk_job *j);
+  void (*push)(lua_State *L, lk_job *j); /* pushes one table */
+  void (*clear)(lk_job *j);              /* frees what the role's fields hold; may be NULL */
+  rd_kafka_resp_err_t err;               /* set by run; then {err = ...} is pushed instead */
+  rd_kafka_error_t *error;               /* the same, richer */
+};
+
+/* Allocates a job of `size` bytes, zeroed, in a box on the stack: nothing leaks where preparing it raises. */
+void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
+                  void (*clear)(lk_job *));
+/* Starts the job whose box is at `box`; returns what the Lua function returns: true, or nil and the error. */
+int lk_job_start(lua_State *L, int box, int64_t ticket);
+
+/* Tickets come from Lua: 1 or more. 0 stands for "count only". */
+int64_t lk_ticket(lua_State *L, int idx);
+
+extern const lk_class lk_client_class;
+extern const luaL_Reg lk_client_methods[];
+void lk_client_init(lua_State *L); /* per Lua state: the yard */
+void lk_client_init_process(void);
+
+#endif

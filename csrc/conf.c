@@ -1,0 +1,46 @@
+#include "conf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "class.h"
+#include "misuse.h"
+#include "opt.h"
+
+static void conf_free(void *p) { rd_kafka_conf_destroy(p); }
+
+rd_kafka_conf_t *lk_conf_push(lua_State *L, int idx) {
+  char why[512];
+  lk_opt_table(L, idx, "settings");
+  idx = lua_absindex(L, idx);
+  lk_box *box = lk_box_push(L, conf_free);
+  rd_kafka_conf_t *conf = box->p = rd_kafka_conf_new();
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    if (lua_type(L, -2) != LUA_TSTRING) lk_misuse(L, -2, "the name of a setting", "a string");
+    const char *name = lua_tostring(L, -2);
+    if (lua_type(L, -1) != LUA_TSTRING) lk_misuse_error(L, "setting \"%s\" must reach the library as a string", name);
+    /* librdkafka's words may repeat the value, which may be a secret: Lua has checked values before, so the name and
+     * the code are enough here. */
+    rd_kafka_conf_res_t res = rd_kafka_conf_set(conf, name, lua_tostring(L, -1), why, sizeof why);
+    if (res == RD_KAFKA_CONF_UNKNOWN) lk_misuse_error(L, "unknown setting \"%s\"", name);
+    if (res != RD_KAFKA_CONF_OK) lk_misuse_error(L, "librdkafka refuses the value of setting \"%s\"", name);
+    lua_pop(L, 1);
+  }
+  return conf;
+}
+
+void lk_conf_take(lua_State *L, int box) { lk_box_take(lua_touserdata(L, box)); }
+
+int lk_conf_properties(lua_State *L) {
+  lk_box *box = lk_box_push(L, free);
+  char *text = NULL;
+  size_t len = 0;
+  FILE *f = open_memstream(&text, &len);
+  if (!f) return luaL_error(L, "out of memory");
+  rd_kafka_conf_properties_show(f);
+  fclose(f);
+  box->p = text;
+  lua_pushlstring(L, text ? text : "", len);
+  return 1;
+}

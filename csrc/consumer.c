@@ -1,0 +1,41 @@
+/* Consuming by assignment: which partitions the handle fetches, and from where. Joining no group. Where the messages go is
+ * inbox.c's. */
+#include "client.h"
+#include "error.h"
+#include "opt.h"
+#include "roles.h"
+#include "tpl.h"
+
+typedef rd_kafka_error_t *(*change)(rd_kafka_t *, const rd_kafka_topic_partition_list_t *);
+
+static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  rd_kafka_error_t *e = f(c->rk, lk_tpl_push(L, 2, offsets));
+  if (e) return lk_error_take(L, e);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* add(rows) -> true | nil, err: fetches these partitions too, each from its offset (named positions included). */
+static int consumer_add(lua_State *L) { return apply(L, rd_kafka_incremental_assign, LK_TPL_NAMED); }
+
+/* remove(rows) -> true | nil, err: fetches these no longer. When it returns, nothing of theirs comes any more: what is
+ * queued is out of date for librdkafka. */
+static int consumer_remove(lua_State *L) { return apply(L, rd_kafka_incremental_unassign, LK_TPL_NONE); }
+
+static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
+
+/* assigned() -> rows */
+static int consumer_assigned(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  lk_box *box = lk_box_push(L, list_free);
+  rd_kafka_topic_partition_list_t *list = NULL;
+  rd_kafka_resp_err_t err = rd_kafka_assignment(c->rk, &list);
+  if (err) return lk_error_fail(L, err, NULL);
+  box->p = list;
+  lk_tpl_rows(L, list);
+  return 1;
+}
+
+const luaL_Reg lk_consumer_methods[] = {
+    {"add", consumer_add}, {"remove", consumer_remove}, {"assigned", consumer_assigned}, {NULL, NULL}};

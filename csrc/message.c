@@ -1,0 +1,145 @@
+#include "message.h"
+
+#include <string.h>
+
+#include "misuse.h"
+#include "opt.h"
+
+static const luaL_Reg no_meta[] = {{NULL, NULL}};
+const lk_class lk_message_class = {"kafka.message", no_meta};
+
+const char *const lk_message_fields[LK_FIELDS + 1] = {"topic", "partition", "offset",      "key", "value",
+                                                      "headers", "timestamp", "leader_epoch", NULL};
+
+static void push_bytes(lua_State *L, const void *p, size_t len) {
+  if (p) {
+    lua_pushlstring(L, p, len);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+static void push_headers(lua_State *L, const rd_kafka_message_t *m) {
+  rd_kafka_headers_t *headers;
+  if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    lua_pushnil(L);
+    return;
+  }
+  size_t n = rd_kafka_header_cnt(headers), len;
+  const char *name;
+  const void *value;
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+    lua_createtable(L, 2, 0);
+    lua_pushstring(L, name);
+    lua_rawseti(L, -2, 1);
+    push_bytes(L, value, len);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+static rd_kafka_timestamp_type_t push_timestamp(lua_State *L, const rd_kafka_message_t *m) {
+  rd_kafka_timestamp_type_t type;
+  int64_t ms = rd_kafka_message_timestamp(m, &type);
+  if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0) {
+    lua_pushnil(L);
+  } else {
+    lua_pushinteger(L, ms);
+  }
+  return type;
+}
+
+static void push_epoch(lua_State *L, const rd_kafka_message_t *m) {
+#if RD_KAFKA_VERSION >= 0x020100ff
+  int32_t epoch = rd_kafka_message_leader_epoch(m);
+  if (epoch >= 0) {
+    lua_pushinteger(L, epoch);
+    return;
+  }
+#else
+  (void)m;
+#endif
+  lua_pushnil(L);
+}
+
+void lk_message_field(lua_State *L, const rd_kafka_message_t *m, int field) {
+  switch (field) {
+  case LK_TOPIC: lua_pushstring(L, m->rkt ? rd_kafka_topic_name(m->rkt) : NULL); break;
+  case LK_PARTITION: lua_pushinteger(L, m->partition); break;
+  case LK_OFFSET: lua_pushinteger(L, m->offset); break;
+  case LK_KEY: push_bytes(L, m->key, m->key_len); break;
+  case LK_VALUE: push_bytes(L, m->payload, m->len); break;
+  case LK_HEADERS: push_headers(L, m); break;
+  case LK_TIMESTAMP: push_timestamp(L, m); break;
+  default: push_epoch(L, m); break;
+  }
+}
+
+void lk_message_names(lua_State *L) {
+  for (int i = 0; i < LK_FIELDS; i++) lua_pushstring(L, lk_message_fields[i]);
+}
+
+/* Sets field `i` of the table below the value on top; nil fields are left out. */
+static void set(lua_State *L, int names, int i) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, names + i);
+  lua_insert(L, -2);
+  lua_rawset(L, -3);
+}
+
+void lk_message_push(lua_State *L, const rd_kafka_message_t *m, int names, int topic, int meta) {
+  lua_createtable(L, 0, LK_FIELDS);
+  lua_pushvalue(L, names + LK_TOPIC);
+  lua_pushvalue(L, topic);
+  lua_rawset(L, -3);
+  for (int i = LK_PARTITION; i < LK_FIELDS; i++) {
+    if (i == LK_TIMESTAMP) {
+      rd_kafka_timestamp_type_t type = push_timestamp(L, m);
+      set(L, names, i);
+      if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
+        lua_pushliteral(L, "log_append");
+        lua_setfield(L, -2, "timestamp_type");
+      }
+      continue;
+    }
+    lk_message_field(L, m, i);
+    set(L, names, i);
+  }
+  lua_pushvalue(L, meta);
+  lua_setmetatable(L, -2);
+}
+
+void lk_message_headers_free(void *p) { rd_kafka_headers_destroy(p); }
+
+static void read_header(lua_State *L, rd_kafka_headers_t *headers, int pair) {
+  if (!lua_istable(L, pair)) lk_misuse(L, pair, "each header", "a table {name, value}");
+  lua_rawgeti(L, pair, 1);
+  lua_rawgeti(L, pair, 2);
+  size_t name_len, len;
+  const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &name_len) : NULL;
+  if (!name || strlen(name) != name_len) lk_misuse(L, -2, "a header's name", "a string without NUL");
+  const char *value = lk_opt_bytes(L, lua_gettop(L), "a header's value", &len);
+  rd_kafka_header_add(headers, name, (ssize_t)name_len, value, (ssize_t)len);
+}
+
+void lk_message_headers(lua_State *L, int idx, lk_box *box) {
+  if (lua_isnoneornil(L, idx)) return;
+  lk_opt_table(L, idx, "headers");
+  lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
+  if (n == 0) {
+    lua_pushnil(L);
+    if (lua_next(L, idx)) lk_misuse(L, -2, "headers", "a list of {name, value}, not a table with names as keys");
+    return;
+  }
+  rd_kafka_headers_t *headers = box->p = rd_kafka_headers_new((size_t)n);
+  for (lua_Integer i = 1; i <= n; i++) {
+    int top = lua_gettop(L);
+    lua_rawgeti(L, idx, i);
+    read_header(L, headers, top + 1);
+    lua_settop(L, top);
+  }
+}

@@ -1,0 +1,228 @@
+/* Offsets: commit to a group's coordinator and what was committed, the ends of a partition, the offsets at a time, and the
+ * offsets of any other group. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "error.h"
+#include "misuse.h"
+#include "opt.h"
+#include "roles.h"
+#include "tpl.h"
+
+#define ADMIN_MS_MAX 3600000 /* the longest librdkafka accepts */
+
+/* ---- commit: an event answers ---- */
+
+/* commit(rows, ticket) -> true | nil, err; the record is {rows = ..., err = ...} */
+static int offset_commit(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  int64_t ticket = lk_ticket(L, 3);
+  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_REAL);
+  rd_kafka_resp_err_t err = rd_kafka_commit_queue(c->rk, list, c->control, NULL, (void *)(intptr_t)ticket);
+  if (err) return lk_error_fail(L, err, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static bool push_commit(lua_State *L, lk_hand *h) {
+  intptr_t ticket = (intptr_t)rd_kafka_event_opaque(h->event);
+  rd_kafka_resp_err_t err = rd_kafka_event_error(h->event);
+  lua_pushinteger(L, ticket);
+  lua_createtable(L, 0, 2);
+  lk_tpl_rows(L, rd_kafka_event_topic_partition_list(h->event));
+  lua_setfield(L, -2, "rows");
+  if (err) {
+    lk_error_push(L, err, rd_kafka_event_error_string(h->event));
+    lua_setfield(L, -2, "err");
+  }
+  lk_hand_put(L, h);
+  return true;
+}
+
+/* ---- jobs on a list of partitions ---- */
+
+typedef struct list_job {
+  lk_job job;
+  rd_kafka_topic_partition_list_t *list;
+  int ms;
+} list_job;
+
+static void list_clear(lk_job *j) {
+  list_job *l = (list_job *)j;
+  if (l->list) rd_kafka_topic_partition_list_destroy(l->list);
+}
+
+static void list_push(lua_State *L, lk_job *j) {
+  lua_createtable(L, 0, 1);
+  lk_tpl_rows(L, ((list_job *)j)->list);
+  lua_setfield(L, -2, "rows");
+}
+
+static int list_start(lua_State *L, lk_client *c, void (*run)(lk_job *), lk_tpl_offsets offsets) {
+  int ms = lk_opt_ms(L, 3);
+  int64_t ticket = lk_ticket(L, 4);
+  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
+  list_job *j = lk_job_push(L, c, sizeof *j, run, list_push, list_clear);
+  j->list = rd_kafka_topic_partition_list_copy(list);
+  j->ms = ms;
+  return lk_job_start(L, lua_gettop(L), ticket);
+}
+
+static void committed_run(lk_job *j) {
+  list_job *l = (list_job *)j;
+  j->err = rd_kafka_committed(j->client->rk, l->list, l->ms);
+}
+
+/* committed(rows, ms, ticket) -> true | nil, err; the record is {rows} or {err}; no offset: nothing was committed */
+static int offset_committed(lua_State *L) {
+  return list_start(L, lk_client_check(L, 1, RD_KAFKA_CONSUMER), committed_run, LK_TPL_NONE);
+}
+
+static void times_run(lk_job *j) {
+  list_job *l = (list_job *)j;
+  j->err = rd_kafka_offsets_for_times(j->client->rk, l->list, l->ms);
+}
+
+/* offsets_for_times(rows, ms, ticket): the offset of each row is a timestamp; the record is as for committed, with the
+ * first offset at or after that time */
+static int offset_times(lua_State *L) {
+  return list_start(L, lk_client_check(L, 1, LK_ANY), times_run, LK_TPL_REAL);
+}
+
+/* ---- watermarks ---- */
+
+typedef struct marks_job {
+  lk_job job;
+  char *topic;
+  int32_t partition;
+  int ms;
+  int64_t low, high;
+} marks_job;
+
+static void marks_run(lk_job *j) {
+  marks_job *m = (marks_job *)j;
+  j->err = rd_kafka_query_watermark_offsets(j->client->rk, m->topic, m->partition, &m->low, &m->high, m->ms);
+}
+
+static void marks_push(lua_State *L, lk_job *j) {
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, ((marks_job *)j)->low);
+  lua_setfield(L, -2, "earliest");
+  lua_pushinteger(L, ((marks_job *)j)->high);
+  lua_setfield(L, -2, "latest");
+}
+
+static void marks_clear(lk_job *j) { free(((marks_job *)j)->topic); }
+
+/* watermarks(topic, partition, ms, ticket) -> true | nil, err; the record is {earliest, latest} or {err} */
+static int offset_watermarks(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  const char *topic = lk_opt_topic(L, 2);
+  int32_t partition = lk_opt_partition(L, 3);
+  int ms = lk_opt_ms(L, 4);
+  int64_t ticket = lk_ticket(L, 5);
+  marks_job *j = lk_job_push(L, c, sizeof *j, marks_run, marks_push, marks_clear);
+  j->topic = strdup(topic);
+  if (!j->topic) return luaL_error(L, "out of memory");
+  j->partition = partition;
+  j->ms = ms;
+  return lk_job_start(L, lua_gettop(L), ticket);
+}
+
+/* ---- any group's offsets, by requests that need no membership ---- */
+
+static void options_free(void *p) { rd_kafka_AdminOptions_destroy(p); }
+
+static rd_kafka_AdminOptions_t *options(lua_State *L, lk_client *c, rd_kafka_admin_op_t op, int ms, int64_t ticket) {
+  char why[256];
+  lk_box *box = lk_box_push(L, options_free);
+  rd_kafka_AdminOptions_t *o = box->p = rd_kafka_AdminOptions_new(c->rk, op);
+  rd_kafka_AdminOptions_set_request_timeout(o, ms > ADMIN_MS_MAX ? ADMIN_MS_MAX : ms, why, sizeof why);
+  rd_kafka_AdminOptions_set_opaque(o, (void *)(intptr_t)ticket);
+  return o;
+}
+
+static void list_group_free(void *p) { rd_kafka_ListConsumerGroupOffsets_destroy(p); }
+
+static void alter_group_free(void *p) { rd_kafka_AlterConsumerGroupOffsets_destroy(p); }
+
+#define GROUP_MAX 32767 /* a Kafka string's length */
+
+/* group_offsets(group, rows or nil for all, ms, ticket) -> true; the record is {rows} or {err} */
+static int offset_group_list(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
+  int ms = lk_opt_ms(L, 4);
+  int64_t ticket = lk_ticket(L, 5);
+  const rd_kafka_topic_partition_list_t *list = lua_isnil(L, 3) ? NULL : lk_tpl_push(L, 3, LK_TPL_NONE);
+  rd_kafka_AdminOptions_t *o = options(L, c, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ms, ticket);
+  lk_box *box = lk_box_push(L, list_group_free);
+  rd_kafka_ListConsumerGroupOffsets_t *request = box->p = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+  rd_kafka_ListConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* alter_group_offsets(group, rows, ms, ticket) -> true; the record is {rows} or {err} */
+static int offset_group_alter(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
+  int ms = lk_opt_ms(L, 4);
+  int64_t ticket = lk_ticket(L, 5);
+  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 3, LK_TPL_REAL);
+  rd_kafka_AdminOptions_t *o = options(L, c, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ms, ticket);
+  lk_box *box = lk_box_push(L, alter_group_free);
+  rd_kafka_AlterConsumerGroupOffsets_t *request = box->p = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+  rd_kafka_AlterConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* The one group of a result: its error or its rows. */
+static void push_group(lua_State *L, const rd_kafka_group_result_t *group) {
+  const rd_kafka_error_t *e = rd_kafka_group_result_error(group);
+  if (e) {
+    lk_error_push(L, rd_kafka_error_code(e), rd_kafka_error_string(e));
+    lua_setfield(L, -2, "err");
+    return;
+  }
+  lk_tpl_rows(L, rd_kafka_group_result_partitions(group));
+  lua_setfield(L, -2, "rows");
+}
+
+static bool push_group_result(lua_State *L, lk_hand *h) {
+  rd_kafka_event_t *ev = h->event;
+  lua_pushinteger(L, (intptr_t)rd_kafka_event_opaque(ev));
+  lua_createtable(L, 0, 1);
+  rd_kafka_resp_err_t err = rd_kafka_event_error(ev);
+  if (err) {
+    lk_error_push(L, err, rd_kafka_event_error_string(ev));
+    lua_setfield(L, -2, "err");
+  } else {
+    size_t n = 0;
+    const rd_kafka_group_result_t **groups = NULL;
+    if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT) {
+      groups = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(ev), &n);
+    } else {
+      groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &n);
+    }
+    if (n > 0) push_group(L, groups[0]);
+  }
+  lk_hand_put(L, h);
+  return true;
+}
+
+void lk_offset_open(void) {
+  lk_event_register(RD_KAFKA_EVENT_OFFSET_COMMIT, push_commit);
+  lk_event_register(RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT, push_group_result);
+  lk_event_register(RD_KAFKA_EVENT_ALTERCONSUMERGROUPOFFSETS_RESULT, push_group_result);
+}
+
+const luaL_Reg lk_offset_methods[] = {{"commit", offset_commit},
+                                      {"committed", offset_committed},
+                                      {"offsets_for_times", offset_times},
+                                      {"watermarks", offset_watermarks},
+                                      {"group_offsets", offset_group_list},
+                                      {"alter_group_offsets", offset_group_alter},
+                                      {NULL, NULL}};

@@ -1,0 +1,83 @@
+#include "opt.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "misuse.h"
+
+#define TOPIC_MAX 249 /* what Kafka's brokers accept */
+
+static int out_of_range(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
+  char wanted[96];
+  idx = lua_absindex(L, idx);
+  if (max == LUA_MAXINTEGER) {
+    lua_pushfstring(L, "an integer of at least %I", (LUAI_UACINT)min);
+  } else {
+    lua_pushfstring(L, "an integer from %I to %I", (LUAI_UACINT)min, (LUAI_UACINT)max);
+  }
+  strncpy(wanted, lua_tostring(L, -1), sizeof wanted - 1);
+  wanted[sizeof wanted - 1] = '\0';
+  return lk_misuse(L, idx, arg, wanted);
+}
+
+lua_Integer lk_opt_int(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
+  int whole = 0;
+  lua_Integer n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &whole) : 0;
+  if (!whole || n < min || n > max) out_of_range(L, idx, arg, min, max);
+  return n;
+}
+
+lua_Integer lk_opt_int_or(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max, lua_Integer none) {
+  return lua_isnoneornil(L, idx) ? none : lk_opt_int(L, idx, arg, min, max);
+}
+
+int32_t lk_opt_partition(lua_State *L, int idx) { return (int32_t)lk_opt_int(L, idx, "partition", 0, INT32_MAX); }
+
+const char *lk_opt_topic(lua_State *L, int idx) {
+  static const char *const wanted = "a topic name of 1 to 249 letters, digits, '.', '_' or '-'";
+  if (lua_type(L, idx) != LUA_TSTRING) lk_misuse(L, idx, "topic", wanted);
+  size_t len;
+  const char *s = lua_tolstring(L, idx, &len);
+  static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  bool dots = strcmp(s, ".") == 0 || strcmp(s, "..") == 0;
+  if (len == 0 || len > TOPIC_MAX || strspn(s, legal) != len || dots) lk_misuse(L, idx, "topic", wanted);
+  return s;
+}
+
+const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max) {
+  size_t len = 0;
+  const char *s = lua_type(L, idx) == LUA_TSTRING ? lua_tolstring(L, idx, &len) : NULL;
+  if (!s || len == 0 || len > max || strlen(s) != len) {
+    char wanted[64];
+    idx = lua_absindex(L, idx);
+    lua_pushfstring(L, "a string of 1 to %I bytes without NUL", (LUAI_UACINT)max);
+    strncpy(wanted, lua_tostring(L, -1), sizeof wanted - 1);
+    wanted[sizeof wanted - 1] = '\0';
+    lk_misuse(L, idx, arg, wanted);
+  }
+  return s;
+}
+
+const char *lk_opt_bytes(lua_State *L, int idx, const char *arg, size_t *len) {
+  *len = 0;
+  if (lua_isnoneornil(L, idx)) return NULL;
+  if (lua_type(L, idx) != LUA_TSTRING) lk_misuse(L, idx, arg, "a string or nil");
+  return lua_tolstring(L, idx, len);
+}
+
+int lk_opt_ms(lua_State *L, int idx) {
+  lua_Number ms = luaL_checknumber(L, idx);
+  if (!(ms >= 0)) lk_misuse(L, idx, "timeout", "a number of seconds, 0 or more");
+  return ms >= (lua_Number)INT_MAX ? INT_MAX : (int)ms;
+}
+
+void lk_opt_table(lua_State *L, int idx, const char *arg) {
+  if (!lua_istable(L, idx)) lk_misuse(L, idx, arg, "a table");
+}
+
+int lk_opt_field(lua_State *L, int t, const char *name) {
+  t = lua_absindex(L, t);
+  lua_pushstring(L, name);
+  lua_rawget(L, t);
+  return lua_gettop(L);
+}

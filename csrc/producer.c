@@ -1,0 +1,251 @@
+/* Producing: one message, many in one crossing, what is pending, flush and purge. Every accepted message has one report: the
+ * delivery event, handed over as a record or, for ticket 0 and success, counted. When to wait, to retry and to give up is
+ * Lua's. */
+#include "client.h"
+#include "error.h"
+#include "message.h"
+#include "misuse.h"
+#include "opt.h"
+#include "roles.h"
+
+#define FLAGS (RD_KAFKA_MSG_F_COPY)
+
+typedef struct item {
+  const char *value, *key;
+  size_t value_len, key_len;
+  int32_t partition;
+  int64_t timestamp; /* 0: now */
+  void *ticket;
+} item;
+
+/* A timestamp below this looks like seconds: in milliseconds it lies before March 1973. */
+#define TIMESTAMP_MIN 100000000000LL
+
+static int64_t read_timestamp(lua_State *L, int idx) {
+  if (lua_isnil(L, idx)) return 0;
+  int whole;
+  lua_Integer n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &whole) : (whole = 0);
+  if (!whole || n < TIMESTAMP_MIN) lk_misuse(L, idx, "timestamp", "integer milliseconds since the epoch (1e11 or more)");
+  return n;
+}
+
+/* Hands one message to the library. On success it owns the headers in the box. */
+static rd_kafka_resp_err_t hand_over(lk_client *c, rd_kafka_topic_t *topic, const item *m, lk_box *headers) {
+  rd_kafka_headers_t *h = headers ? headers->p : NULL;
+  if (!h && m->timestamp == 0) {
+    if (rd_kafka_produce(topic, m->partition, FLAGS, (void *)m->value, m->value_len, m->key, m->key_len, m->ticket) != 0) {
+      return rd_kafka_last_error();
+    }
+  } else {
+    rd_kafka_resp_err_t err =
+        h ? rd_kafka_producev(c->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(m->partition),
+                              RD_KAFKA_V_MSGFLAGS(FLAGS), RD_KAFKA_V_VALUE((void *)m->value, m->value_len),
+                              RD_KAFKA_V_KEY(m->key, m->key_len), RD_KAFKA_V_TIMESTAMP(m->timestamp),
+                              RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_OPAQUE(m->ticket), RD_KAFKA_V_END)
+          : rd_kafka_producev(c->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(m->partition),
+                              RD_KAFKA_V_MSGFLAGS(FLAGS), RD_KAFKA_V_VALUE((void *)m->value, m->value_len),
+                              RD_KAFKA_V_KEY(m->key, m->key_len), RD_KAFKA_V_TIMESTAMP(m->timestamp),
+                              RD_KAFKA_V_OPAQUE(m->ticket), RD_KAFKA_V_END);
+    if (err) return err;
+    if (h) lk_box_take(headers);
+  }
+  c->accepted++;
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* The headers of one message, in a box that closes with the stack slot it stands in; NULL for none. */
+static lk_box *read_headers(lua_State *L, int idx) {
+  if (lua_isnil(L, idx)) return NULL;
+  lk_box *box = lk_box_push(L, lk_message_headers_free);
+  lk_message_headers(L, idx, box);
+  return box;
+}
+
+/* produce(topic, value, key, partition, timestamp, headers, ticket) -> true | nil, err */
+static int producer_produce(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  lua_settop(L, 8);
+  item m;
+  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
+  m.value = lk_opt_bytes(L, 3, "value", &m.value_len);
+  m.key = lk_opt_bytes(L, 4, "key", &m.key_len);
+  m.partition = lua_isnil(L, 5) ? RD_KAFKA_PARTITION_UA : lk_opt_partition(L, 5);
+  m.timestamp = read_timestamp(L, 6);
+  m.ticket = (void *)(intptr_t)lk_ticket(L, 8);
+  rd_kafka_resp_err_t err = hand_over(c, topic, &m, read_headers(L, 7));
+  if (err) return lk_error_fail(L, err, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* The i-th entry of a column that may be nil; leaves it on the stack so that its bytes stay. */
+static int column(lua_State *L, int idx, lua_Integer i) {
+  if (lua_isnil(L, idx)) {
+    lua_pushnil(L);
+  } else {
+    lua_rawgeti(L, idx, i);
+  }
+  return lua_gettop(L);
+}
+
+static void read_item(lua_State *L, lua_Integer i, item *m) {
+  m->value = lk_opt_bytes(L, column(L, 3, i), "each value", &m->value_len);
+  m->key = lk_opt_bytes(L, column(L, 4, i), "each key", &m->key_len);
+  int at = column(L, 5, i);
+  m->partition = lua_isnil(L, at) ? RD_KAFKA_PARTITION_UA : lk_opt_partition(L, at);
+  m->timestamp = read_timestamp(L, column(L, 6, i));
+}
+
+static void check_columns(lua_State *L) {
+  static const char *const names[] = {"values", "keys", "partitions", "timestamps", "headers"};
+  luaL_checkstack(L, 16, NULL);
+  for (int i = 3; i <= 7; i++) {
+    if (i == 3 || !lua_isnil(L, i)) lk_opt_table(L, i, names[i - 3]);
+  }
+}
+
+/* check_many(topic, values, keys, partitions, timestamps, headers, n): raises where produce_many would, so that a bad
+ * entry is found before the first message is accepted. */
+static int producer_check_many(lua_State *L) {
+  lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  lua_settop(L, 8);
+  check_columns(L);
+  lua_Integer n = lk_opt_int(L, 8, "n", 0, LUA_MAXINTEGER);
+  lk_opt_topic(L, 2);
+  for (lua_Integer i = 1; i <= n; i++) {
+    item m;
+    read_item(L, i, &m);
+    read_headers(L, column(L, 7, i));
+    lua_settop(L, 8);
+  }
+  return 0;
+}
+
+/* produce_many(topic, values, keys, partitions, timestamps, headers, ticket, first, last) -> next [, err]
+ * The columns are lists, or nil; a hole in `values` is a message without value. Stops at the first message that is
+ * refused, whose index it returns with the error; all before it are accepted. */
+static int producer_many(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  lua_settop(L, 10);
+  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
+  check_columns(L);
+  void *ticket = (void *)(intptr_t)lk_ticket(L, 8);
+  lua_Integer i = lk_opt_int(L, 9, "first", 1, LUA_MAXINTEGER);
+  lua_Integer last = lk_opt_int(L, 10, "last", 0, LUA_MAXINTEGER);
+  for (; i <= last; i++) {
+    item m;
+    read_item(L, i, &m);
+    m.ticket = ticket;
+    rd_kafka_resp_err_t err = hand_over(c, topic, &m, read_headers(L, column(L, 7, i)));
+    if (err) {
+      lua_pushinteger(L, i);
+      lk_error_push(L, err, NULL);
+      return 2;
+    }
+    lua_settop(L, 10); /* closes the box */
+  }
+  lua_pushinteger(L, i);
+  return 1;
+}
+
+/* counts() -> accepted, delivered, failed: messages since the client was opened; what is missing has no report yet. */
+static int producer_counts(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  lua_pushinteger(L, c->accepted);
+  lua_pushinteger(L, c->hand.delivered);
+  lua_pushinteger(L, c->hand.failed);
+  return 3;
+}
+
+/* purge(): gives up what is queued or on its way; each message is still reported. */
+static int producer_purge(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  rd_kafka_resp_err_t err = rd_kafka_purge(c->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  if (err) return lk_error_fail(L, err, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ---- flush: while it runs, linger.ms counts as 0; it ends when every report has been taken ---- */
+
+typedef struct flush_job {
+  lk_job job;
+  int ms;
+} flush_job;
+
+static void flush_run(lk_job *j) {
+  /* That something is left is no error: Lua counts. */
+  rd_kafka_flush(j->client->rk, ((flush_job *)j)->ms);
+}
+
+static void flush_push(lua_State *L, lk_job *j) {
+  (void)j;
+  lua_newtable(L);
+}
+
+/* flush(ms, ticket) -> true | nil, err */
+static int producer_flush(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  int ms = lk_opt_ms(L, 2);
+  int64_t ticket = lk_ticket(L, 3);
+  flush_job *j = lk_job_push(L, c, sizeof *j, flush_run, flush_push, NULL);
+  j->ms = ms;
+  return lk_job_start(L, lua_gettop(L), ticket);
+}
+
+/* ---- delivery reports ---- */
+
+static void set_int(lua_State *L, const char *name, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, name);
+}
+
+static void set_field(lua_State *L, const char *name, const rd_kafka_message_t *m, int field) {
+  lk_message_field(L, m, field);
+  lua_setfield(L, -2, name);
+}
+
+/* A report: topic, partition, and offset and timestamp, or err and what was to be sent. */
+static void push_report(lua_State *L, const rd_kafka_message_t *m) {
+  lua_createtable(L, 0, m->err ? 8 : 4);
+  set_field(L, "topic", m, LK_TOPIC);
+  if (m->partition >= 0) set_int(L, "partition", m->partition);
+  if (m->offset >= 0) set_int(L, "offset", m->offset);
+  set_field(L, "timestamp", m, LK_TIMESTAMP);
+  if (!m->err) return;
+  lk_error_push(L, m->err, NULL);
+  lua_setfield(L, -2, "err");
+  set_field(L, "key", m, LK_KEY);
+  set_field(L, "value", m, LK_VALUE);
+  set_field(L, "headers", m, LK_HEADERS);
+}
+
+static bool push_delivery(lua_State *L, lk_hand *h) {
+  while (h->budget > 0) {
+    if (!h->message) h->message = rd_kafka_event_message_next(h->event);
+    const rd_kafka_message_t *m = h->message;
+    if (!m) return true;
+    intptr_t ticket = (intptr_t)m->_private;
+    if (ticket != 0 || m->err) {
+      lua_pushinteger(L, -1 - ticket); /* below 0: Lua sees at once that it is a report */
+      push_report(L, m);
+      lk_hand_put(L, h);
+    } else {
+      h->budget--;
+    }
+    h->message = NULL;
+    if (m->err) {
+      h->failed++;
+    } else {
+      h->delivered++;
+    }
+  }
+  return false;
+}
+
+void lk_producer_open(void) { lk_event_register(RD_KAFKA_EVENT_DR, push_delivery); }
+
+const luaL_Reg lk_producer_methods[] = {
+    {"produce", producer_produce}, {"check_many", producer_check_many}, {"produce_many", producer_many},
+    {"counts", producer_counts},   {"purge", producer_purge},           {"flush", producer_flush},
+    {NULL, NULL}};

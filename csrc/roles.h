@@ -1,0 +1,22 @@
+/* What core.c composes: the methods that each role adds to the client's class, and the kinds of events it understands. */
+#ifndef LK_ROLES_H
+#define LK_ROLES_H
+
+#include <lauxlib.h>
+
+extern const luaL_Reg lk_producer_methods[];
+extern const luaL_Reg lk_consumer_methods[];
+extern const luaL_Reg lk_inbox_roots[]; /* on the client: how an inbox is made */
+extern const luaL_Reg lk_offset_methods[];
+extern const luaL_Reg lk_metadata_methods[];
+extern const luaL_Reg lk_admin_methods[];
+
+void lk_producer_open(void);
+void lk_offset_open(void);
+void lk_admin_open(void);
+void lk_inbox_open(lua_State *L);
+void lk_mock_open(lua_State *L);
+
+int lk_mock_new(lua_State *L);
+
+#endif
