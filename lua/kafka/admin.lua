@@ -1,0 +1,51 @@
+-- Administrative calls, methods of kafka.connect.
+
+local args = require "kafka.args"
+local errors = require "kafka.error"
+
+local admin = {}
+
+local DEFAULT_TIMEOUT = 10 -- seconds
+
+local topic_options = {
+  name = args.string,
+  partitions = args.integer(1, 100000),
+  replication_factor = args.integer(1, 32767),
+  config = args.table,
+  timeout = args.seconds,
+}
+
+-- Topic settings as strings: numbers and booleans are welcome.
+local function as_strings(config)
+  if not config then return nil end
+  local strings = {}
+  for name, value in next, config do
+    if type(value) == "number" then value = math.tointeger(value) or value end
+    strings[name] = type(value) ~= "table" and tostring(value) or value
+  end
+  return strings
+end
+
+---@param client kafka.Client
+---@param options table name string, partitions integer (default 1), replication_factor integer (default: the broker's),
+---  config table of topic settings, timeout seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil TOPIC_ALREADY_EXISTS and the like
+---rd_kafka_CreateTopics
+function admin.create_topic(client, options)
+  local h = client:check("create_topic")
+  local o = args.fields("create_topic", options, topic_options)
+  args.topic("create_topic", o.name)
+  local about = { op = "create_topic", topic = o.name }
+  local answer, err = h:request(about, o.timeout or DEFAULT_TIMEOUT, function(ticket, ms)
+    return h.core:create_topic(o.name, o.partitions or 1, o.replication_factor or -1, as_strings(o.config), ms, ticket)
+  end)
+  if not answer then return nil, err end
+  local result = answer.results[1]
+  if result and result.err then
+    return nil, errors.from(result.err, { op = "create_topic", topic = o.name, message = result.err.message })
+  end
+  return true
+end
+
+return admin

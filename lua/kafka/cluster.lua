@@ -1,0 +1,95 @@
+-- Pictures of a cluster: what metadata says, as tables that print themselves. Pure: nothing here asks anybody.
+
+local cluster = {}
+
+---@class kafka.Broker
+---@field id integer
+---@field host string
+---@field port integer
+local Broker = { __name = "kafka.Broker" }
+Broker.__index = Broker
+
+function Broker:__tostring()
+  return ("broker %d at %s:%d"):format(self.id, self.host, self.port)
+end
+
+---@class kafka.TopicPartition
+---@field partition integer
+---@field leader integer|nil the broker's id; nil where there is none now
+---@field replicas integer[]
+---@field isr integer[] the replicas in sync
+---@field err table|nil what the cluster says is wrong with it
+
+---@class kafka.Topic
+---@field name string
+---@field partitions kafka.TopicPartition[] in order: partition 0 is partitions[1]
+local Topic = { __name = "kafka.Topic" }
+Topic.__index = Topic
+
+---The row of that partition, or nil.
+---@param number integer
+---@return kafka.TopicPartition|nil
+function Topic:partition(number)
+  local row = self.partitions[number + 1]
+  if row and row.partition == number then return row end
+  for _, p in ipairs(self.partitions) do
+    if p.partition == number then return p end
+  end
+  return nil
+end
+
+---A grid of all partitions: leader, replicas, in-sync replicas.
+function Topic:__tostring()
+  local lines = { self.name, ("  %9s  %6s  %-12s  %s"):format("partition", "leader", "replicas", "isr") }
+  for _, p in ipairs(self.partitions) do
+    lines[#lines + 1] = ("  %9d  %6s  %-12s  %s"):format(p.partition, p.leader or "none", table.concat(p.replicas, ","),
+      table.concat(p.isr, ","))
+  end
+  return table.concat(lines, "\n")
+end
+
+---@class kafka.Cluster
+---@field brokers kafka.Broker[] by id
+---@field topics kafka.Topic[] by name
+---@field controller integer|nil
+---@field cluster_id string|nil
+---@field answered_by integer the broker that answered
+local Cluster = { __name = "kafka.Cluster" }
+Cluster.__index = Cluster
+
+---The topic of that name, or nil.
+function Cluster:topic(name)
+  for _, t in ipairs(self.topics) do
+    if t.name == name then return t end
+  end
+  return nil
+end
+
+function Cluster:__tostring()
+  local lines = { ("cluster %s"):format(self.cluster_id or "(no id)") }
+  for _, b in ipairs(self.brokers) do
+    lines[#lines + 1] = tostring(b) .. (b.id == self.controller and " (controller)" or "")
+  end
+  for _, t in ipairs(self.topics) do lines[#lines + 1] = tostring(t) end
+  return table.concat(lines, "\n")
+end
+
+local function by(field)
+  return function(a, b) return a[field] < b[field] end
+end
+
+---Makes a picture of the core's metadata, in a steady order.
+---@return kafka.Cluster
+function cluster.picture(raw)
+  table.sort(raw.brokers, by "id")
+  for _, b in ipairs(raw.brokers) do setmetatable(b, Broker) end
+  for _, t in ipairs(raw.topics) do
+    t.name, t.topic = t.topic, nil
+    table.sort(t.partitions, by "partition")
+    setmetatable(t, Topic)
+  end
+  table.sort(raw.topics, by "name")
+  return setmetatable(raw, Cluster)
+end
+
+return cluster

@@ -1,0 +1,199 @@
+-- From the one table that a constructor takes to librdkafka's settings: names, aliases, types, ranges, our defaults and
+-- their reasons. The loaded librdkafka itself tells which settings there are. Knows no client.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+
+local config = {}
+
+-- Our names for what everybody sets.
+local aliases = { brokers = "bootstrap.servers", group = "group.id" }
+
+-- Set always: the rest of the library stands on these.
+local fixed = {
+  ["log.queue"] = "true", -- log lines come as events, never by a call from a thread
+  ["client.software.name"] = "lua-kafka",
+}
+
+-- Defaults that differ from librdkafka's. A setting that the user gives always wins. docs/design.md tells the reasons to users.
+local defaults = {
+  both = {
+    ["client.id"] = "lua-kafka",
+    ["socket.timeout.ms"] = "10000", -- 60 s: a paused leader would be noticed only after a minute
+    ["topic.metadata.refresh.interval.ms"] = "10000", -- 300 s: added partitions would stay unseen for five minutes
+    ["reconnect.backoff.max.ms"] = "1000", -- 10 s: a restarted broker is found again at once
+    ["socket.nagle.disable"] = "true", -- small requests leave at once
+  },
+  producer = {
+    ["partitioner"] = "murmur2_random", -- as Kafka's own producer: a key lands where Java puts it
+  },
+  consumer = {
+    ["auto.offset.reset"] = "earliest", -- nothing is skipped
+  },
+  -- Partitions read without a group: the policies are Lua's, so librdkafka has none of its own.
+  partitions = {
+    ["auto.offset.reset"] = "error", -- an offset that does not exist is reported, never replaced
+    ["enable.auto.commit"] = "false",
+    ["enable.auto.offset.store"] = "false",
+    ["enable.partition.eof"] = "true", -- batch.eof, and the end behind transaction markers
+    ["fetch.wait.max.ms"] = "100", -- a new partition or a seek waits for the fetch under way
+    ["queued.min.messages"] = "1000000", -- librdkafka below 2.2 sleeps 1 s once this many are queued
+  },
+}
+
+-- Settings whose values are shown nowhere.
+local function is_secret(name)
+  return name:find("password", 1, true) or name:find("secret", 1, true) or name:find("token", 1, true)
+    or name:find("%.pem$") or name:find("oauthbearer.config", 1, true) or name == "ssl.key.pem"
+end
+config.is_secret = is_secret
+
+local known
+
+local function parse(line)
+  local cells = {}
+  for cell in (line .. "|"):gmatch("(.-)|") do cells[#cells + 1] = cell:match("^%s*(.-)%s*$") end
+  local name, role, range, default = cells[1], cells[2], cells[3], cells[4]
+  if #cells < 6 or name == "Property" or name:find("^%-") then return nil end
+  local kind = line:match("%*Type: ([^*]+)%*") or ""
+  return { name = name, role = role, range = range, default = default, kind = kind }
+end
+
+---The settings of the loaded librdkafka by name: {name, role, range, default, kind}.
+function config.settings()
+  if known then return known end
+  known = {}
+  for line in core.properties():gmatch("[^\n]+") do
+    local row = parse(line)
+    -- Some stand twice, for the client and for topics: the wider row is kept.
+    if row and not (known[row.name] and #known[row.name].range >= #row.range) then known[row.name] = row end
+  end
+  return known
+end
+
+local function shown(name, value)
+  return is_secret(name) and "a value not shown" or core.show(value)
+end
+
+local function refuse(op, name, wanted, value)
+  args.misuse(op, ("setting %s must be %s, got %s"):format(name, wanted, shown(name, value)))
+end
+
+local function check_number(op, row, value, text)
+  local low, high = row.range:match("^(%-?%d+)%s*%.%.%s*(%-?%d+)$")
+  local whole = text:match("^%-?%d+$") and math.tointeger(tonumber(text))
+  if not whole then
+    local n = type(value) == "number" and math.tointeger(value)
+    if not n then refuse(op, row.name, "an integer", value) end
+    whole, text = n, tostring(n)
+  end
+  if low and (whole < tonumber(low) or whole > tonumber(high)) then
+    refuse(op, row.name, ("from %s to %s"):format(low, high), value)
+  end
+  return text
+end
+
+local truth = { ["true"] = true, ["false"] = true, t = true, f = true, ["1"] = true, ["0"] = true }
+
+local function check_word(op, row, value, text)
+  local words, found = {}, false
+  for word in row.range:gmatch("[^,%s]+") do
+    words[#words + 1] = word
+    found = found or word:lower() == text:lower()
+  end
+  local number = row.name == "acks" or row.name == "request.required.acks"
+  if #words == 0 or found or number then return text end
+  return refuse(op, row.name, "one of " .. table.concat(words, ", "), value)
+end
+
+-- A value as librdkafka's string, checked as far as librdkafka says what fits: it reads "100abc" as 100.
+local function render(op, row, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+    refuse(op, row.name, "a string, a number or a boolean", value)
+  end
+  local text = tostring(value)
+  if kind == "number" and math.tointeger(value) then text = tostring(math.tointeger(value)) end
+  if text:find("\0", 1, true) then refuse(op, row.name, "a string without NUL", value) end
+  if row.kind == "integer" and not row.range:find("[a-z]") then
+    if row.name:find("acks") and text == "all" then return text end
+    return check_number(op, row, value, text)
+  end
+  if row.kind == "boolean" then
+    if not truth[text:lower()] then refuse(op, row.name, "true or false", value) end
+    return text
+  end
+  if row.kind == "enum value" and kind ~= "boolean" then return check_word(op, row, value, text) end
+  return text
+end
+
+-- host, host:port, [v6]:port, protocol://host:port; separated by commas.
+local function check_brokers(op, value)
+  local wanted = 'a list such as "host:9092,other:9092"'
+  if type(value) ~= "string" or value:match("^%s*$") or value:find("\0", 1, true) then
+    args.fail(op, "brokers", wanted, value)
+  end
+  for broker in (value .. ","):gmatch("(.-),") do
+    local host = broker:match("^%s*(.-)%s*$"):gsub("^%w+://", "")
+    local port = host:match(":(%w*)$")
+    if host:find("^%[") then port = host:match("%]:(%w*)$") end
+    if host == "" or host:find("^:") or host:find("%s") then args.fail(op, "brokers", wanted, value) end
+    if not port then
+      args.misuse(op, ("brokers must give a port for %s, as in %s:9092"):format(core.show(host), host))
+    end
+    local n = port:match("^%d+$") and tonumber(port)
+    if not n or n < 1 or n > 65535 then
+      args.misuse(op, ("brokers must have ports from 1 to 65535, got %s in %s"):format(core.show(port), core.show(value)))
+    end
+  end
+end
+
+local function set_of(own)
+  local set = {}
+  for name in pairs(config.settings()) do set[name] = true end
+  for name in pairs(aliases) do set[name] = true end
+  for name in pairs(own) do set[name] = true end
+  return set
+end
+
+local function full_name(name)
+  local settings = config.settings()
+  if aliases[name] then return aliases[name] end
+  if settings[name] then return name end
+  local dotted = name:gsub("_", ".")
+  return settings[dotted] and dotted or nil
+end
+
+---Splits a constructor's table into our own options and librdkafka's settings.
+---@param op string the constructor, for errors
+---@param options table the user's
+---@param own table<string, table> our options and their validators
+---@param role "producer"|"consumer"|"partitions"
+---@return table options, table<string, string> settings
+function config.split(op, options, own, role)
+  if type(options) ~= "table" then args.fail(op, "the argument", "a table of settings", options) end
+  local mine, settings, from = {}, {}, {}
+  for name, value in next, options do
+    if own[name] then
+      mine[name] = args.check(op, name, value, own[name])
+    else
+      local full = type(name) == "string" and full_name(name)
+      if not full then args.unknown(op, "setting", name, set_of(own)) end
+      if from[full] then args.misuse(op, ("%s and %s are the same setting"):format(from[full], name)) end
+      from[full] = name
+      settings[full] = render(op, config.settings()[full], value)
+    end
+  end
+  local brokers = settings["bootstrap.servers"] or settings["metadata.broker.list"]
+  check_brokers(op, brokers)
+  for _, set in ipairs { defaults.both, defaults[role] } do
+    for name, value in pairs(set) do
+      if settings[name] == nil and config.settings()[name] then settings[name] = value end
+    end
+  end
+  for name, value in pairs(fixed) do settings[name] = value end
+  settings["client.software.version"] = require("kafka.version")
+  return mine, settings
+end
+
+return config

@@ -1,0 +1,160 @@
+-- The world's failures as objects: one category and one action for each, and a sentence a person can act on. The table below
+-- is the only place that says what a code means for the caller. Knows no other module but the core's list of codes.
+
+local core = require "kafka.core"
+
+---@class kafka.Error
+---@field code integer Kafka's or librdkafka's number
+---@field name string its name, "NOT_LEADER_FOR_PARTITION" or "_TIMED_OUT" (librdkafka's own begin with "_")
+---@field message string in words
+---@field op string|nil the function that failed
+---@field topic string|nil
+---@field partition integer|nil
+---@field offset integer|nil
+---@field category string "network", "timeout", "cluster", "group", "transaction", "security", "data", "config", "client"
+---@field action string "wait", "retry", "abort", "recreate" or "fix"
+---@field retriable boolean the same call may succeed later
+---@field abortable boolean the transaction must be aborted
+---@field fatal boolean this client can do nothing more
+---@field cause kafka.Error|nil the last error event that the client saw before
+local Error = {}
+Error.__index = Error
+Error.__name = "kafka.Error"
+
+local errors = {}
+
+-- What to do, in words: the end of each sentence.
+errors.actions = {
+  wait = "it may pass: wait and try again",
+  retry = "try again",
+  abort = "abort the transaction and begin it again",
+  recreate = "close this client and open a new one",
+  fix = "it will not pass by itself",
+}
+
+-- category, action, names
+local rows = {
+  { "network", "retry", "_TRANSPORT _ALL_BROKERS_DOWN NETWORK_EXCEPTION BROKER_NOT_AVAILABLE _NODE_UPDATE" },
+  { "network", "fix", "_RESOLVE _SSL" },
+  { "timeout", "retry", "_TIMED_OUT _MSG_TIMED_OUT _TIMED_OUT_QUEUE REQUEST_TIMED_OUT" },
+  { "cluster", "wait", "LEADER_NOT_AVAILABLE NOT_LEADER_FOR_PARTITION REPLICA_NOT_AVAILABLE NOT_ENOUGH_REPLICAS"
+    .. " NOT_ENOUGH_REPLICAS_AFTER_APPEND _ISR_INSUFF KAFKA_STORAGE_ERROR OFFSET_NOT_AVAILABLE FENCED_LEADER_EPOCH"
+    .. " UNKNOWN_LEADER_EPOCH NOT_CONTROLLER _WAIT_CACHE STALE_BROKER_EPOCH STALE_CTRL_EPOCH REASSIGNMENT_IN_PROGRESS"
+    .. " THROTTLING_QUOTA_EXCEEDED PREFERRED_LEADER_NOT_AVAILABLE ELIGIBLE_LEADERS_NOT_AVAILABLE LOG_DIR_NOT_FOUND"
+    .. " LISTENER_NOT_FOUND FETCH_SESSION_ID_NOT_FOUND INVALID_FETCH_SESSION_EPOCH" },
+  { "cluster", "fix", "UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC _UNKNOWN_PARTITION TOPIC_ALREADY_EXISTS INVALID_PARTITIONS"
+    .. " INVALID_REPLICATION_FACTOR INVALID_REPLICA_ASSIGNMENT INVALID_CONFIG POLICY_VIOLATION TOPIC_DELETION_DISABLED"
+    .. " TOPIC_EXCEPTION _UNKNOWN_BROKER ELECTION_NOT_NEEDED NO_REASSIGNMENT_IN_PROGRESS RESOURCE_NOT_FOUND"
+    .. " DUPLICATE_RESOURCE OPERATION_NOT_ATTEMPTED" },
+  { "group", "wait", "COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR _WAIT_COORD"
+    .. " REBALANCE_IN_PROGRESS ILLEGAL_GENERATION UNSTABLE_OFFSET_COMMIT _ASSIGNMENT_LOST" },
+  { "group", "fix", "UNKNOWN_MEMBER_ID INVALID_GROUP_ID INCONSISTENT_GROUP_PROTOCOL INVALID_SESSION_TIMEOUT"
+    .. " NON_EMPTY_GROUP GROUP_ID_NOT_FOUND GROUP_MAX_SIZE_REACHED GROUP_SUBSCRIBED_TO_TOPIC _UNKNOWN_GROUP"
+    .. " OFFSET_METADATA_TOO_LARGE INVALID_COMMIT_OFFSET_SIZE _MAX_POLL_EXCEEDED MEMBER_ID_REQUIRED _NO_OFFSET" },
+  { "group", "recreate", "FENCED_INSTANCE_ID" },
+  { "transaction", "retry", "CONCURRENT_TRANSACTIONS" },
+  { "transaction", "abort", "INVALID_TXN_STATE INVALID_PRODUCER_ID_MAPPING UNKNOWN_PRODUCER_ID" },
+  { "transaction", "recreate", "_FENCED PRODUCER_FENCED INVALID_PRODUCER_EPOCH OUT_OF_ORDER_SEQUENCE_NUMBER"
+    .. " DUPLICATE_SEQUENCE_NUMBER TRANSACTION_COORDINATOR_FENCED _GAPLESS_GUARANTEE" },
+  { "transaction", "fix", "INVALID_TRANSACTION_TIMEOUT" },
+  { "security", "fix", "_AUTHENTICATION SASL_AUTHENTICATION_FAILED UNSUPPORTED_SASL_MECHANISM ILLEGAL_SASL_STATE"
+    .. " TOPIC_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED SECURITY_DISABLED"
+    .. " TRANSACTIONAL_ID_AUTHORIZATION_FAILED DELEGATION_TOKEN_AUTH_DISABLED DELEGATION_TOKEN_NOT_FOUND"
+    .. " DELEGATION_TOKEN_OWNER_MISMATCH DELEGATION_TOKEN_REQUEST_NOT_ALLOWED DELEGATION_TOKEN_AUTHORIZATION_FAILED"
+    .. " DELEGATION_TOKEN_EXPIRED INVALID_PRINCIPAL_TYPE UNACCEPTABLE_CREDENTIAL PRINCIPAL_DESERIALIZATION_FAILURE" },
+  { "data", "fix", "OFFSET_OUT_OF_RANGE _AUTO_OFFSET_RESET MSG_SIZE_TOO_LARGE INVALID_MSG_SIZE RECORD_LIST_TOO_LARGE"
+    .. " INVALID_TIMESTAMP INVALID_RECORD UNSUPPORTED_FOR_MESSAGE_FORMAT _LOG_TRUNCATION UNSUPPORTED_COMPRESSION_TYPE"
+    .. " _KEY_SERIALIZATION _VALUE_SERIALIZATION _KEY_DESERIALIZATION _VALUE_DESERIALIZATION _PARTITION_EOF" },
+  { "data", "retry", "INVALID_MSG _BAD_MSG _BAD_COMPRESSION" },
+  { "config", "fix", "_INVALID_ARG _UNSUPPORTED_FEATURE UNSUPPORTED_VERSION INVALID_REQUIRED_ACKS INVALID_REQUEST"
+    .. " _NOT_CONFIGURED _NOT_IMPLEMENTED _UNKNOWN_PROTOCOL _FS _INVALID_TYPE INCONSISTENT_VOTER_SET"
+    .. " INVALID_UPDATE_VERSION FEATURE_UPDATE_FAILED" },
+  { "client", "wait", "_QUEUE_FULL _IN_PROGRESS _PREV_IN_PROGRESS" },
+  { "client", "retry", "_RETRY _INTR _OUTDATED _PARTIAL _UNDERFLOW" },
+  { "client", "recreate", "_FATAL _DESTROY _CRIT_SYS_RESOURCE" },
+}
+
+local meaning = {}
+for _, row in ipairs(rows) do
+  for name in row[3]:gmatch("%S+") do meaning[name] = { category = row[1], action = row[2] } end
+end
+local unnamed = { category = "client", action = "fix" }
+
+-- A sentence instead of librdkafka's, where its own tells too little.
+local words = {
+  _QUEUE_FULL = "the producer's queue is full (queue.buffering.max.messages or queue.buffering.max.kbytes)",
+  _MSG_TIMED_OUT = "not acknowledged within message.timeout.ms",
+  _PURGE_QUEUE = "given up before it was sent",
+  _PURGE_INFLIGHT = "given up while on its way: the broker may or may not have it",
+  UNKNOWN_TOPIC_OR_PART = "the cluster has no such topic or partition",
+  _UNKNOWN_TOPIC = "the cluster has no such topic",
+  _UNKNOWN_PARTITION = "the topic has no such partition",
+  UNKNOWN_MEMBER_ID = "the group has live members: only they may commit for it",
+  _ALL_BROKERS_DOWN = "no broker can be reached",
+  MSG_SIZE_TOO_LARGE = "the message is larger than the limit (message.max.bytes here and at the broker)",
+}
+
+local codes
+local function code_of(name)
+  if not codes then
+    codes = {}
+    for _, row in ipairs(core.errors()) do codes[row.name] = row.code end
+  end
+  return codes[name]
+end
+
+---@param name string
+---@return integer|nil the code of a name, nil where this librdkafka does not know it
+function errors.code(name) return code_of(name) end
+
+---Every error this librdkafka knows, with its category and action.
+function errors.list()
+  local list = {}
+  for _, row in ipairs(core.errors()) do list[#list + 1] = errors.new { name = row.name, message = row.message } end
+  return list
+end
+
+---An error object from its fields; `name` decides category and action where they are not given.
+---@param fields table
+---@return kafka.Error
+function errors.new(fields)
+  local e = {}
+  for k, v in next, fields do e[k] = v end
+  e.name = e.name or "_FAIL"
+  e.code = e.code or code_of(e.name) or -196
+  local m = meaning[e.name] or unnamed
+  e.category = e.category or m.category
+  e.action = e.fatal and "recreate" or e.abortable and "abort" or e.action or m.action
+  if e.retriable == nil then e.retriable = e.action == "wait" or e.action == "retry" end
+  e.fatal, e.abortable = e.fatal or false, e.abortable or false
+  e.message = e.message or words[e.name] or e.name
+  return setmetatable(e, Error)
+end
+
+---An error object from what the core returned, with what it is about.
+---@param raw table
+---@param about table {op, topic, partition, cause, ...}
+function errors.from(raw, about)
+  local e = {}
+  for k, v in next, raw do e[k] = v end
+  for k, v in next, about do e[k] = v end
+  e.message = about.message or words[raw.name] or raw.message
+  return errors.new(e)
+end
+
+---@return boolean whether the value is an error object of this library
+function errors.is(value) return getmetatable(value) == Error end
+
+local function place(e)
+  if not e.topic then return "" end
+  return e.partition and (" %s[%d]"):format(e.topic, e.partition) or (" " .. e.topic)
+end
+
+function Error:__tostring()
+  local parts = { (self.op or "kafka") .. place(self) .. ": " .. self.message }
+  if self.cause and self.cause.message ~= self.message then parts[#parts + 1] = "; last: " .. self.cause.message end
+  parts[#parts + 1] = (" (%s; %s)"):format(self.name, errors.actions[self.action] or self.action)
+  return table.concat(parts)
+end
+
+return errors

@@ -1,0 +1,198 @@
+-- Some partitions of one client read through one inbox: start, fetch by bytes, position, seek, pause. What `partition` and
+-- `partitions` have in common. Knows requests to the cluster only through the client that made it.
+--
+-- Seek, pause and recovery from an offset out of range are all one step: the partition is unassigned, what is held of it
+-- dropped, and it is assigned anew at our own position. librdkafka's position and pause count what it has prefetched.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local errors = require "kafka.error"
+local Batch = require("kafka.message").Batch
+
+local now = core.now
+
+local Feed = {}
+Feed.__index = Feed
+
+local MAX_BYTES = 1 << 20 -- of a fetch, where nothing is said
+local MANY = 1000000 -- messages of a fetch at most
+local DEFAULT_TIMEOUT = 10 -- seconds
+
+local fetch_options = {
+  max_bytes = args.integer(0, math.maxinteger),
+  max_messages = args.integer(1, MANY),
+  timeout = args.seconds,
+  columns = args.table,
+}
+
+---@param client table the kafka.connect object: `watermarks` and `errors`
+---@param h table its handle
+local function open(client, h, topic)
+  return setmetatable({
+    client = client,
+    handle = h,
+    topic = topic,
+    inbox = h.core:inbox(),
+    parts = {}, -- partition -> {start, paused, stopped}
+    closed = false,
+  }, Feed)
+end
+
+local function row(self, partition, offset)
+  return { { topic = self.topic, partition = partition, offset = offset } }
+end
+
+-- Takes the partition up at `offset`: an integer, or librdkafka's number of a named position.
+local function assign(self, partition, offset)
+  self.inbox:open(self.topic, partition, offset >= 0 and offset or nil)
+  local ok, raw = self.handle.core:add(row(self, partition, offset))
+  if ok then return true end
+  self.inbox:drop(self.topic, partition)
+  return nil, errors.from(raw, { op = "assign", topic = self.topic, partition = partition })
+end
+
+local function unassign(self, partition)
+  self.handle.core:remove(row(self, partition))
+  self.inbox:drop(self.topic, partition)
+end
+
+---Adds a partition that is read from `start` on.
+function Feed:add(partition, start)
+  local ok, err = assign(self, partition, start)
+  if not ok then return nil, err end
+  self.parts[partition] = { start = start, assigned = true }
+  self.handle.taken[self.topic .. "\0" .. partition] = true
+  return true
+end
+
+---The next offset to be handed out, or the number of the named position it starts from.
+function Feed:position(partition)
+  local part = self.parts[partition]
+  if not part.assigned then return part.start end
+  return self.inbox:position(self.topic, partition) or part.start
+end
+
+---Goes on at `offset` with the next fetch.
+function Feed:seek(partition, offset)
+  local part = self.parts[partition]
+  if part.assigned then unassign(self, partition) end
+  part.start, part.stopped, part.assigned = offset, nil, false
+  if part.paused then return true end
+  local ok, err = assign(self, partition, offset)
+  part.assigned = ok or false
+  return ok, err
+end
+
+function Feed:pause(partition)
+  local part = self.parts[partition]
+  if part.paused then return true end
+  local at = self:position(partition)
+  if part.assigned then unassign(self, partition) end
+  part.start, part.paused, part.assigned = at, true, false
+  return true
+end
+
+function Feed:resume(partition)
+  local part = self.parts[partition]
+  if not part.paused then return true end
+  part.paused = false
+  if part.stopped then return true end
+  local ok, err = assign(self, partition, part.start)
+  part.assigned = ok or false
+  return ok, err
+end
+
+-- Errors of a partition ----------------------------------------------------------------------------------------------
+
+local function out_of_range(self, raw, partition)
+  local part = self.parts[partition]
+  local asked = raw.offset or self:position(partition)
+  local earliest, latest = self.client:watermarks(self.topic, partition, 5)
+  local ends = earliest and ("the partition holds %d to %d (the next is %d)"):format(earliest, latest - 1, latest)
+    or "its ends could not be asked: " .. latest.message
+  if earliest and earliest == latest then ends = ("the partition is empty, its next offset is %d"):format(latest) end
+  local err = errors.from(raw, { op = "fetch", topic = self.topic, partition = partition, offset = asked,
+    name = "OFFSET_OUT_OF_RANGE", code = 1, earliest = earliest or nil, latest = earliest and latest or nil,
+    message = ("offset %d does not exist: %s; seek to one that does"):format(asked, ends) })
+  part.stopped = err
+  unassign(self, partition)
+  part.start, part.assigned = asked, false
+  return err
+end
+
+-- An error that the inbox gave: the object to return, or nil where it is out of date.
+local function understand(self, raw)
+  local part = self.parts[raw.partition]
+  if not part then return nil end
+  if raw.name == "_AUTO_OFFSET_RESET" then
+    local at = self.inbox:position(self.topic, raw.partition)
+    if raw.offset and at and raw.offset ~= at then return nil end -- told of a position that a seek has left
+    return out_of_range(self, raw, raw.partition)
+  end
+  return errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle.cause })
+end
+
+local function stopped(self)
+  for _, part in pairs(self.parts) do
+    if part.stopped and not part.paused then return part.stopped end
+  end
+end
+
+-- Fetch --------------------------------------------------------------------------------------------------------------
+
+---Whether every partition that is read stands at its end.
+local function at_end(self)
+  local any = false
+  for partition, part in pairs(self.parts) do
+    if not part.paused then
+      any = true
+      local _, eof = self.inbox:position(self.topic, partition)
+      if not eof then return false end
+    end
+  end
+  return any
+end
+
+---One fetch: waits until there is a message, then takes what is there up to `max_bytes`.
+---@param options table|nil
+---@param only integer|nil the partition, where there is just one
+---@return kafka.Batch|nil
+---@return kafka.Error|nil
+function Feed:fetch(options, only)
+  local o = args.fields("fetch", options, fetch_options)
+  self.client:serve()
+  local max_bytes, max_messages = o.max_bytes or MAX_BYTES, o.max_messages or MANY
+  -- A single partition that has stopped has nothing else to give; of several, the others go on.
+  if only and self.parts[only].stopped then return nil, self.parts[only].stopped end
+  local batch, err
+  self.handle:await(function()
+    local raw
+    batch, raw = self.inbox:take(max_bytes, max_messages, o.columns)
+    if raw then err = understand(self, raw) end
+    return err or (batch and batch.n > 0) or self.closed
+  end, now() + (o.timeout or DEFAULT_TIMEOUT))
+  if err then return nil, err end
+  if self.closed then
+    return nil, errors.new { name = "_DESTROY", op = "fetch", topic = self.topic, message = "it was closed meanwhile" }
+  end
+  if not batch then batch = { n = 0, bytes = 0, next = {} } end
+  batch.topic, batch.partition, batch.eof = self.topic, only, at_end(self)
+  if only then batch.next = self.inbox:position(self.topic, only) end
+  return setmetatable(batch, Batch)
+end
+
+function Feed:close()
+  if self.closed then return true end
+  self.closed = true
+  if self.handle.closed or self.handle.core:forked() then return true end
+  for partition, part in pairs(self.parts) do
+    if part.assigned then self.handle.core:remove(row(self, partition)) end
+    self.handle.taken[self.topic .. "\0" .. partition] = nil
+  end
+  self.inbox:close()
+  return true
+end
+
+Feed.stopped = stopped
+
+return { open = open, fetch_options = fetch_options }

@@ -1,0 +1,173 @@
+-- A group's offsets without joining it: commit to its coordinator, what was committed, who coordinates, the lag. Each group
+-- asked about gets a consumer handle of its own, kept by the client: the coordinator answers for that handle's group.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local errors = require "kafka.error"
+local handle = require "kafka.handle"
+local Batch = require("kafka.message").Batch
+
+local group = {}
+
+local DEFAULT_TIMEOUT = 10 -- seconds
+local STATISTICS = "200" -- milliseconds: how often a look-up of the coordinator looks
+
+local function settings_of(client, name, extra)
+  local settings = {}
+  for k, v in pairs(client.settings) do settings[k] = v end
+  settings["group.id"] = name
+  for k, v in pairs(extra or {}) do settings[k] = v end
+  return settings
+end
+
+local function handle_of(client, op, name)
+  local h = client.groups[name]
+  if h then return h end
+  local err
+  h, err = handle.open("consumer", op, settings_of(client, name), client.options)
+  if h then client.groups[name] = h end
+  return h, err
+end
+
+-- Rows ---------------------------------------------------------------------------------------------------------------
+
+local function copy_row(op, row)
+  if type(row) ~= "table" then args.fail(op, "each row", "a table {topic, partition, offset}", row) end
+  return { topic = row.topic, partition = row.partition, offset = row.offset, metadata = row.metadata }
+end
+
+-- What was handled, as rows that mean "the next to read": a message or a batch says so by itself.
+local function next_rows(op, what)
+  if type(what) ~= "table" then args.fail(op, "what", "rows, a message or a batch", what) end
+  local meta = getmetatable(what)
+  if meta == core.message then
+    return { { topic = what.topic, partition = what.partition, offset = what.offset + 1 } }
+  elseif meta == Batch then
+    if type(what.next) ~= "table" then
+      return { { topic = what.topic, partition = what.partition, offset = what.next } }
+    end
+    what = what.next
+  elseif rawget(what, "topic") ~= nil then
+    what = { what }
+  end
+  local rows = {}
+  for i = 1, #what do
+    if getmetatable(what[i]) == core.message then
+      args.misuse(op, "rows must be {topic, partition, offset}; give a message by itself, or a batch whole")
+    end
+    rows[i] = copy_row(op, what[i])
+  end
+  if #rows == 0 then args.fail(op, "rows", "at least one row", what) end
+  return rows
+end
+
+-- The first row that failed, as an error.
+local function row_error(op, rows, h)
+  for _, row in ipairs(rows) do
+    if row.err then
+      return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition, cause = h.cause })
+    end
+  end
+end
+
+-- Calls ----------------------------------------------------------------------------------------------------------------
+
+local commit_options = { metadata = args.string, timeout = args.seconds }
+
+function group.commit(client, name, what, options)
+  args.check("commit", "group", name, args.name)
+  local o = args.fields("commit", options, commit_options)
+  local rows = next_rows("commit", what)
+  for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
+  local h, err = handle_of(client, "commit", name)
+  if not h then return nil, err end
+  local about = { op = "commit", topic = rows[1].topic, partition = #rows == 1 and rows[1].partition or nil }
+  local answer
+  answer, err = h:request(about, o.timeout or DEFAULT_TIMEOUT, function(ticket) return h.core:commit(rows, ticket) end)
+  if not answer then
+    if err.name == "_TIMED_OUT" then
+      err.in_flight = true
+      err.message = err.message .. "; it may still take effect"
+    end
+    return nil, err
+  end
+  err = row_error("commit", answer.rows, h)
+  if err then return nil, err end
+  return true
+end
+
+function group.committed(client, name, what, timeout)
+  args.check("committed", "group", name, args.name)
+  args.optional("committed", "timeout", timeout, args.seconds)
+  args.optional("committed", "rows", what, args.table)
+  timeout = timeout or DEFAULT_TIMEOUT
+  if what and rawget(what, "topic") ~= nil then what = { what } end
+  local h, err = handle_of(client, "committed", name)
+  if not h then return nil, err end
+  local about = { op = "committed" }
+  local answer
+  answer, err = h:request(about, timeout, function(ticket, ms)
+    if what then return h.core:committed(what, ms, ticket) end
+    return h.core:group_offsets(name, nil, ms, ticket)
+  end)
+  if not answer then return nil, err end
+  err = row_error("committed", answer.rows, h)
+  if err then return nil, err end
+  return answer.rows
+end
+
+-- The library knows the coordinator but has no call that tells; its statistics do.
+local function coordinator_address(json)
+  local part = json:match('"GroupCoordinator":%s*(%b{})')
+  if not part or part:match('"state":%s*"(%u+)"') ~= "UP" then return nil end
+  local address = part:match('"nodename":%s*"([^"]+)"')
+  return address
+end
+
+function group.coordinator(client, name, timeout)
+  args.check("coordinator", "group", name, args.name)
+  args.optional("coordinator", "timeout", timeout, args.seconds)
+  timeout = timeout or DEFAULT_TIMEOUT
+  local deadline = core.now() + timeout
+  local address
+  local options = { loop = client.options.loop, on_error = client.options.on_error, on_log = client.options.on_log }
+  options.on_stats = function(json) address = coordinator_address(json) or address end
+  local settings = settings_of(client, name, { ["statistics.interval.ms"] = STATISTICS })
+  local h, err = handle.open("consumer", "coordinator", settings, options)
+  if not h then return nil, err end
+  local ok, raised = pcall(h.await, h, function() return address end, deadline)
+  local cause = h.cause
+  h:close(core.now()) -- ends in the background
+  if not ok then error(raised, 0) end
+  if not address then
+    return nil, h:late({ op = "coordinator", cause = cause }, timeout, "no coordinator for group " .. core.show(name))
+  end
+  local brokers
+  brokers, err = client:brokers(math.max(1, deadline - core.now()))
+  if not brokers then return nil, err end
+  for _, b in ipairs(brokers) do
+    if ("%s:%d"):format(b.host, b.port) == address then return b end
+  end
+  return nil, errors.new { name = "COORDINATOR_NOT_AVAILABLE", op = "coordinator",
+    message = ("the coordinator of group %s is at %s, which the metadata does not list"):format(core.show(name), address) }
+end
+
+function group.lag(client, name, timeout)
+  timeout = args.optional("lag", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
+  local rows, err = group.committed(client, name, nil, timeout)
+  if not rows then return nil, err end
+  local list, total = {}, 0
+  for _, row in ipairs(rows) do
+    if row.offset then
+      local earliest, latest = client:watermarks(row.topic, row.partition, timeout)
+      if not earliest then return nil, latest end
+      -- What retention has taken can be read no more.
+      local lag = math.max(0, latest - math.max(row.offset, earliest))
+      total = total + lag
+      list[#list + 1] = { topic = row.topic, partition = row.partition, committed = row.offset, latest = latest, lag = lag }
+    end
+  end
+  return total, list
+end
+
+return group

@@ -1,0 +1,217 @@
+-- One client of kafka.core as the Lua modules see it: requests with tickets, records and the handlers they go to, the wait,
+-- the end. Every flow of the other modules runs through `request`, `await` and `dispatch` here. Knows no topic and no message.
+--
+-- Records that were drained and not yet dispatched live on the handle, not on a stack: a handler may raise, yield, flush or
+-- close, and the next dispatch, by whomever, goes on with the rest.
+
+local core = require "kafka.core"
+local await = require "kafka.await"
+local errors = require "kafka.error"
+local log = require "kafka.log"
+
+local Handle = {}
+Handle.__index = Handle
+Handle.__name = "kafka.handle"
+
+local handle = {}
+
+local AT_ONCE = 1000 -- records drained in one go
+local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
+
+---Opens a client of the core.
+---@param kind "producer"|"consumer"
+---@param op string for errors
+---@param settings table<string, string> librdkafka's names
+---@param options table {loop, on_error, on_log, on_stats}
+function handle.open(kind, op, settings, options)
+  local client, raw = core[kind](settings)
+  if not client then return nil, errors.from(raw, { op = op, action = "fix", category = "config" }) end
+  return handle.over(client, options)
+end
+
+---A handle over a client that is there already.
+function handle.over(client, options)
+  return setmetatable({
+    core = client,
+    name = client:name(),
+    loop = options.loop,
+    list = {}, -- records: key, payload, key, payload; list[head+1 .. tail] are not dispatched yet
+    head = 0,
+    tail = 0,
+    waiting = {}, -- ticket -> function(payload)
+    free = {}, -- tickets to be used again
+    last_ticket = 0,
+    on = {
+      error = options.on_error,
+      log = options.on_log,
+      stats = options.on_stats,
+    },
+    on_report = nil, -- function(ticket, report), a producer's
+    cause = nil, -- the last error event
+    failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
+    closed = false,
+  }, Handle)
+end
+
+-- Tickets ------------------------------------------------------------------------------------------------------------
+
+---A number that comes back with the answer of a request.
+function Handle:ticket()
+  local free = self.free
+  local n = #free
+  if n > 0 then
+    local t = free[n]
+    free[n] = nil
+    return t
+  end
+  self.last_ticket = self.last_ticket + 1
+  return self.last_ticket
+end
+
+---Gives a ticket back: no answer to it can come any more.
+function Handle:done_with(ticket)
+  self.free[#self.free + 1] = ticket
+end
+
+-- Dispatch -----------------------------------------------------------------------------------------------------------
+
+local default = {}
+
+function default.error(self, e)
+  log.line(self.name, 3, e.message)
+end
+
+function default.log(self, line)
+  log.line(self.name, line.level, line.text)
+end
+
+function default.stats() end
+
+local function event(self, kind, payload)
+  if kind == "error" then
+    payload = errors.from(payload, { op = self.name })
+    self.cause = payload
+  end
+  local f = self.on[kind]
+  if f then return f(payload) end
+  return default[kind](self, payload)
+end
+
+local function one(self, key, payload)
+  if math.type(key) ~= "integer" then return event(self, key, payload) end
+  if key < 0 then return self.on_report(-1 - key, payload) end
+  local f = self.waiting[key]
+  self.waiting[key] = nil
+  self:done_with(key)
+  if f then return f(payload) end
+end
+
+local function run(self)
+  local list = self.list
+  while self.head < self.tail do
+    local at = self.head
+    local key, payload = list[at + 1], list[at + 2]
+    list[at + 1], list[at + 2] = nil, nil
+    self.head = at + 2
+    local ok, err = pcall(one, self, key, payload)
+    if not ok then
+      if self.failure == nil then
+        self.failure = err
+      else
+        log.line(self.name, 3, "a handler raised: " .. tostring(err))
+      end
+    end
+  end
+  self.head, self.tail = 0, 0
+end
+
+---Takes what has come and runs its handlers, all of them; then raises the first error of a handler.
+---@return integer how many records were dispatched
+function Handle:dispatch()
+  local n = 0
+  while not self.closed do
+    -- A drain that ran out of memory may have left records that it could not count.
+    while self.list[self.tail + 1] ~= nil do self.tail = self.tail + 2 end
+    local tail, more = self.core:drain(self.list, self.tail, AT_ONCE)
+    self.tail = tail
+    if self.head < tail then
+      n = n + (tail - self.head) // 2
+      run(self)
+    end
+    if not more then break end
+  end
+  if n > 0 and self.wake then self.wake() end
+  local failure = self.failure
+  if failure ~= nil then
+    self.failure = nil
+    error(failure, 0)
+  end
+  return n
+end
+
+-- Waiting ------------------------------------------------------------------------------------------------------------
+
+---Serves this handle until `done()` is true or the deadline passes.
+function Handle:await(done, deadline)
+  return await.done(self, done, deadline)
+end
+
+---The error of a call that took too long.
+function Handle:late(about, timeout, what)
+  about.name = "_TIMED_OUT"
+  about.message = ("%s within %g s"):format(what or "no answer", timeout)
+  about.cause = self.cause
+  return errors.new(about)
+end
+
+---Sends a request and waits for its answer.
+---@param about table {op, topic, partition}: what an error is about
+---@param timeout number seconds
+---@param start fun(ticket:integer, ms:number):any, table|nil sends it
+---@return table|nil payload
+---@return kafka.Error|nil
+function Handle:request(about, timeout, start)
+  self:dispatch()
+  local answer
+  local ticket = self:ticket()
+  self.waiting[ticket] = function(payload) answer = payload end
+  local ok, raw = start(ticket, timeout * 1000)
+  if not ok then
+    self.waiting[ticket] = nil
+    self:done_with(ticket)
+    return nil, errors.from(raw, about)
+  end
+  if not self:await(function() return answer end, core.now() + timeout + GRACE) then
+    self.waiting[ticket] = false -- the answer may still come; nobody wants it
+    if self.closed then
+      about.name, about.message = "_DESTROY", "the client was closed meanwhile"
+      return nil, errors.new(about)
+    end
+    return nil, self:late(about, timeout)
+  end
+  if answer.err then
+    about.cause = about.cause or self.cause
+    if answer.err.name == "_TIMED_OUT" then return nil, self:late(about, timeout) end
+    return nil, errors.from(answer.err, about)
+  end
+  return answer
+end
+
+-- The end ------------------------------------------------------------------------------------------------------------
+
+---Gives everything back. Waits until the library has ended, at most until the deadline.
+---@return boolean whether it has; otherwise it goes on ending in the background
+function Handle:close(deadline)
+  if self.closed then return true end
+  self.closed = true
+  self.core:close()
+  while not self.core:gone() do
+    local left = deadline - core.now()
+    if left <= 0 then break end
+    await.pause(self, left)
+  end
+  if self.unwatch then self.unwatch() end
+  return self.core:gone()
+end
+
+return handle

@@ -1,0 +1,61 @@
+-- What a message and a batch can do: print themselves, find a header. Knows no client.
+
+local core = require "kafka.core"
+
+local SHOWN = 60 -- bytes of a value that tostring shows
+
+---@class kafka.Message
+---@field topic string
+---@field partition integer
+---@field offset integer
+---@field key string|nil
+---@field value string|nil nil is a tombstone
+---@field headers {[1]: string, [2]: string|nil}[]|nil in order, duplicates kept
+---@field timestamp integer|nil milliseconds since the epoch
+---@field timestamp_type "log_append"|nil where the broker, not the producer, set the timestamp
+---@field leader_epoch integer|nil
+local Message = {}
+
+local function short(bytes)
+  if bytes == nil then return "nil" end
+  local text = bytes:sub(1, SHOWN):gsub("[%c\128-\255]", function(c) return ("\\%03d"):format(c:byte()) end)
+  return #bytes > SHOWN and ("%s... (%d bytes)"):format(text, #bytes) or text
+end
+
+---The value of the last header of that name; nil where there is none, or its value is nil.
+---@param name string
+---@return string|nil
+function Message:header(name)
+  local headers = self.headers or {}
+  for i = #headers, 1, -1 do
+    if headers[i][1] == name then return headers[i][2] end
+  end
+  return nil
+end
+
+local meta = core.message
+meta.__index.header = Message.header
+function meta:__tostring()
+  local key = self.key and short(self.key) .. " = " or ""
+  return ("%s[%d]@%d %s%s"):format(self.topic, self.partition, self.offset, key, short(self.value))
+end
+
+---@class kafka.Batch
+---@field n integer how many messages
+---@field bytes integer the lengths of their keys and values together
+---@field next integer|{topic: string, partition: integer, offset: integer}[] the next offset to read; of `partitions`: a
+---  row for each partition that moved
+---@field eof boolean whether the end of what is there was reached
+---@field topic string
+---@field partition integer|nil nil for several partitions
+local Batch = {}
+Batch.__index = Batch
+Batch.__name = "kafka.Batch"
+
+function Batch:__tostring()
+  local where = self.partition and ("%s[%d]"):format(self.topic, self.partition) or tostring(self.topic)
+  return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes,
+    self.eof and ", at the end" or "")
+end
+
+return { Batch = Batch }

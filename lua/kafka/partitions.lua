@@ -1,0 +1,163 @@
+-- Every partition of a topic at once, each at its leader, fetched together by bytes.
+
+local args = require "kafka.args"
+local errors = require "kafka.error"
+local feed = require "kafka.feed"
+local log = require "kafka.log"
+local partition = require "kafka.partition"
+local start = require "kafka.start"
+
+local partitions = {}
+
+---@class kafka.Partitions
+---@field topic string
+local Partitions = {}
+Partitions.__index = Partitions
+Partitions.__name = "kafka.Partitions"
+
+---Opens all partitions of a topic for reading.
+---@param client kafka.Client
+---@param topic string
+---@param options table|nil as for `partition`
+---@return kafka.Partitions|nil
+---@return kafka.Error|nil
+function partitions.open(client, topic, options)
+  client:check("partitions")
+  args.topic("partitions", topic)
+  local o = partition.read_options("partitions", options)
+  local found, err = client:topic(topic, o.timeout)
+  if not found then return nil, err end
+  local numbers, offsets = {}, {}
+  for i, row in ipairs(found.partitions) do
+    numbers[i] = row.partition
+    offsets[i], err = partition.start_of(client, topic, row, o)
+    if not offsets[i] then return nil, err end
+  end
+  local h
+  h, err = client:free_handle("partitions", topic, numbers)
+  if not h then return nil, err end
+  local f = feed.open(client, h, topic)
+  for i, number in ipairs(numbers) do
+    local ok
+    ok, err = f:add(number, offsets[i])
+    if not ok then
+      f:close()
+      return nil, err
+    end
+  end
+  client.feeds[f] = true
+  return setmetatable({ client = client, feed = f, topic = topic, numbers = numbers, group = o.group }, Partitions)
+end
+
+local function check(self, op)
+  if getmetatable(self) ~= Partitions then args.fail(op, "the object", "a kafka.Partitions", self) end
+  if self.feed.closed then args.misuse(op, "attempt to use a closed kafka.Partitions") end
+  self.client:check(op)
+  return self.feed
+end
+
+local function known(self, op, number)
+  args.check(op, "partition", number, args.partition)
+  if not self.feed.parts[number] then
+    args.fail(op, "partition", ("one of the %d partitions of %s"):format(#self.numbers, self.topic), number)
+  end
+  return math.tointeger(number)
+end
+
+---Fetches by bytes from all of them: messages carry their partition, in order within each.
+---@param options table|nil max_bytes, max_messages, timeout, columns: as for one partition
+---@return kafka.Batch|nil `next` is a list of rows, one for each partition that moved
+---@return kafka.Error|nil of one partition, named in it; the others go on with the next fetch
+function Partitions:fetch(options)
+  return check(self, "fetch"):fetch(options, nil)
+end
+
+---Where each partition stands.
+---@return {topic: string, partition: integer, offset: integer|nil}[] the next offset to be handed over
+function Partitions:positions()
+  local f = check(self, "positions")
+  local rows = {}
+  for i, number in ipairs(self.numbers) do
+    local at = f:position(number)
+    rows[i] = { topic = self.topic, partition = number, offset = at >= 0 and at or nil }
+  end
+  return rows
+end
+
+---@param number integer
+---@return integer|nil the next offset to be handed over
+function Partitions:position(number)
+  local f = check(self, "position")
+  local at = f:position(known(self, "position", number))
+  return at >= 0 and at or nil
+end
+
+---Goes on elsewhere in one partition.
+---@param number integer
+---@param where "earliest"|"latest"|integer
+---@param timeout number|nil seconds to look the position up (default 10)
+---@return true|nil
+---@return kafka.Error|nil
+function Partitions:seek(number, where, timeout)
+  local f = check(self, "seek")
+  number = known(self, "seek", number)
+  args.check("seek", "offset", where, partition.open_options.otherwise)
+  args.optional("seek", "timeout", timeout, args.seconds)
+  local offset, err = start.resolve(self.client, self.topic, number, where, { timeout = timeout })
+  if not offset then return nil, err end
+  return f:seek(number, offset)
+end
+
+---@param number integer
+---@return true
+function Partitions:pause(number)
+  return check(self, "pause"):pause(known(self, "pause", number))
+end
+
+---@param number integer
+---@return true|nil
+---@return kafka.Error|nil
+function Partitions:resume(number)
+  return check(self, "resume"):resume(known(self, "resume", number))
+end
+
+---Commits every position that is known.
+---@param group string|nil default: the group it was opened with
+---@param metadata string|nil
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil
+function Partitions:commit(group, metadata, timeout)
+  check(self, "commit")
+  group = args.check("commit", "group", group or self.group, args.name)
+  args.optional("commit", "metadata", metadata, args.string)
+  local rows = {}
+  for _, row in ipairs(self:positions()) do
+    if row.offset then
+      row.metadata = metadata
+      rows[#rows + 1] = row
+    end
+  end
+  if #rows == 0 then
+    return nil, errors.new { name = "_NO_OFFSET", op = "commit", topic = self.topic, message = "no position is known yet" }
+  end
+  return self.client:commit(group, rows, { timeout = timeout })
+end
+
+---@return true
+function Partitions:close()
+  if getmetatable(self) ~= Partitions then args.fail("close", "the object", "a kafka.Partitions", self) end
+  return self.feed:close()
+end
+
+function Partitions:__close()
+  local ok, err = pcall(self.feed.close, self.feed)
+  if not ok then log.line("kafka.Partitions", 4, tostring(err)) end
+end
+
+function Partitions:__tostring()
+  local state = self.feed.closed and ", closed" or ""
+  return ("kafka.Partitions (%s, %d partitions%s)"):format(self.topic, #self.numbers, state)
+end
+
+return partitions

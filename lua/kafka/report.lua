@@ -1,0 +1,22 @@
+-- What became of one produced message. Knows no producer.
+
+---@class kafka.Report
+---@field topic string
+---@field partition integer|nil nil where it never got one
+---@field offset integer|nil where it was stored
+---@field timestamp integer|nil milliseconds since the epoch, where the broker gave one
+---@field tag any what `produce` was given as `tag`
+---@field key string|nil on failure: what was to be sent
+---@field value string|nil on failure
+---@field headers table|nil on failure
+local Report = {}
+Report.__index = Report
+Report.__name = "kafka.Report"
+
+function Report:__tostring()
+  local where = self.partition and ("%s[%d]"):format(self.topic, self.partition) or tostring(self.topic)
+  if self.offset then return ("delivered to %s at offset %d"):format(where, self.offset) end
+  return "not delivered to " .. where
+end
+
+return Report

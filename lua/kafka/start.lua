@@ -1,0 +1,50 @@
+-- Where to start reading a partition: from what a person says ("earliest", "latest", "committed", 42, -10) to an offset.
+-- A position that has a name is looked up at once where it can be, so that it means now and is known.
+
+local args = require "kafka.args"
+
+local start = {}
+
+-- librdkafka's numbers of named positions, for a partition whose ends cannot be asked yet.
+local BEGINNING, END, TAIL = -2, -1, -2000
+
+start.kind = args.either(args.word("earliest", "latest", "committed"),
+  args.integer(math.mininteger + 2001, math.maxinteger))
+
+local function from_ends(what, earliest, latest)
+  if what == "earliest" then return earliest end
+  if what == "latest" then return latest end
+  return math.max(earliest, latest + what)
+end
+
+local function by_name(what)
+  if what == "earliest" then return BEGINNING end
+  if what == "latest" then return END end
+  return TAIL + what
+end
+
+---@param client table asks for watermarks and committed offsets
+---@param what string|integer
+---@param options table {group, otherwise, timeout}
+---@return integer|nil offset, or librdkafka's number of a named position where there is no leader to ask
+---@return kafka.Error|nil
+function start.resolve(client, topic, partition, what, options)
+  if what == "committed" then
+    local rows, err = client:committed(options.group, { { topic = topic, partition = partition } }, options.timeout)
+    if not rows then return nil, err end
+    if rows[1].offset then return rows[1].offset end
+    what = options.otherwise or "earliest"
+  end
+  what = math.tointeger(what) or what
+  if math.type(what) == "integer" and what >= 0 then return what end
+  if options.leaderless then return by_name(what) end
+  local earliest, latest = client:watermarks(topic, partition, options.timeout)
+  if not earliest then
+    local err = latest
+    if err.category == "cluster" and err.action == "wait" then return by_name(what) end
+    return nil, err
+  end
+  return from_ends(what, earliest, latest)
+end
+
+return start
