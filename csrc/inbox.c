@@ -204,7 +204,6 @@ typedef struct span {
 
 /* Asks librdkafka for more; false where it has nothing now. */
 static bool refill(lua_State *L, inbox *b) {
-  if (b->at == b->n) b->at = b->n = 0;
   if (b->cap - b->n < CHUNK) {
     size_t cap = b->cap * 2 + CHUNK;
     rd_kafka_message_t **grown = realloc(b->held, cap * sizeof *grown);
@@ -236,13 +235,10 @@ static void drop_held(inbox *b, size_t i) {
 
 /* Decides how far a take goes: one message at least where there is one, and none past max_bytes after the first. */
 static span measure(lua_State *L, inbox *b, size_t max_bytes, size_t max_count) {
+  if (b->at == b->n) b->at = b->n = 0;
   span s = {.end = b->at, .count = 0, .bytes = 0, .error = false};
   for (;; s.end++) {
-    if (s.end == b->n) {
-      bool restart = b->at == b->n;
-      if (!refill(L, b)) return s;
-      if (restart) s.end = b->at;
-    }
+    if (s.end == b->n && !refill(L, b)) return s;
     rd_kafka_message_t *m = b->held[s.end];
     if (!m) continue;
     if (stale(b, m)) {

@@ -129,7 +129,7 @@ local function understand(self, raw)
     if raw.offset and at and raw.offset ~= at then return nil end -- told of a position that a seek has left
     return out_of_range(self, raw, raw.partition)
   end
-  return errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle.cause })
+  return errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause() })
 end
 
 local function stopped(self)

@@ -65,7 +65,7 @@ end
 local function row_error(op, rows, h)
   for _, row in ipairs(rows) do
     if row.err then
-      return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition, cause = h.cause })
+      return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition, cause = h:cause() })
     end
   end
 end
@@ -136,7 +136,7 @@ function group.coordinator(client, name, timeout)
   local h, err = handle.open("consumer", "coordinator", settings, options)
   if not h then return nil, err end
   local ok, raised = pcall(h.await, h, function() return address end, deadline)
-  local cause = h.cause
+  local cause = h:cause()
   h:close(core.now()) -- ends in the background
   if not ok then error(raised, 0) end
   if not address then

@@ -16,6 +16,7 @@ Handle.__name = "kafka.handle"
 local handle = {}
 
 local AT_ONCE = 1000 -- records drained in one go
+local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
 
 ---Opens a client of the core.
@@ -47,7 +48,8 @@ function handle.over(client, options)
       stats = options.on_stats,
     },
     on_report = nil, -- function(ticket, report), a producer's
-    cause = nil, -- the last error event
+    last_error = nil, -- the last error event, and when it came
+    last_error_at = 0,
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     closed = false,
   }, Handle)
@@ -90,7 +92,7 @@ function default.stats() end
 local function event(self, kind, payload)
   if kind == "error" then
     payload = errors.from(payload, { op = self.name })
-    self.cause = payload
+    self.last_error, self.last_error_at = payload, core.now()
   end
   local f = self.on[kind]
   if f then return f(payload) end
@@ -149,6 +151,13 @@ function Handle:dispatch()
   return n
 end
 
+---The last error event, where it is fresh enough to be the cause of what fails now.
+---@param since number|nil seconds that the failing call has taken
+---@return kafka.Error|nil
+function Handle:cause(since)
+  if core.now() - self.last_error_at <= (since or 0) + FRESH then return self.last_error end
+end
+
 -- Waiting ------------------------------------------------------------------------------------------------------------
 
 ---Serves this handle until `done()` is true or the deadline passes.
@@ -160,7 +169,7 @@ end
 function Handle:late(about, timeout, what)
   about.name = "_TIMED_OUT"
   about.message = ("%s within %g s"):format(what or "no answer", timeout)
-  about.cause = self.cause
+  about.cause = self:cause(timeout)
   return errors.new(about)
 end
 
@@ -175,10 +184,11 @@ function Handle:request(about, timeout, start)
   local answer
   local ticket = self:ticket()
   self.waiting[ticket] = function(payload) answer = payload end
-  local ok, raw = start(ticket, timeout * 1000)
-  if not ok then
+  local called, ok, raw = pcall(start, ticket, timeout * 1000)
+  if not called or not ok then
     self.waiting[ticket] = nil
     self:done_with(ticket)
+    if not called then error(ok, 0) end
     return nil, errors.from(raw, about)
   end
   if not self:await(function() return answer end, core.now() + timeout + GRACE) then
@@ -190,7 +200,7 @@ function Handle:request(about, timeout, start)
     return nil, self:late(about, timeout)
   end
   if answer.err then
-    about.cause = about.cause or self.cause
+    about.cause = about.cause or self:cause(timeout)
     if answer.err.name == "_TIMED_OUT" then return nil, self:late(about, timeout) end
     return nil, errors.from(answer.err, about)
   end

@@ -60,7 +60,7 @@ local function on_report(self, ticket, report)
   if raw then
     report.err = nil
     err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition })
-    if raw.name == "_MSG_TIMED_OUT" then err.cause = self.handle.cause end
+    if raw.name == "_MSG_TIMED_OUT" then err.cause = self.handle:cause() end
   end
   report.tag = tag
   setmetatable(report, Report)
@@ -343,7 +343,7 @@ local function flush_error(self, timeout, left, failed)
     message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
   end
   return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", message = message, left = left,
-    failed = failed, cause = self.handle.cause }
+    failed = failed, cause = self.handle:cause() }
 end
 
 ---Waits until every accepted message has its report.
@@ -403,7 +403,7 @@ function Producer:close(timeout)
   local lost = counts.failed - told + counts.pending
   h:close(math.max(deadline, now() + PURGE_TIME))
   if lost == 0 then return true end
-  return nil, errors.new { op = "close", lost = lost, unreported = counts.pending, cause = h.cause,
+  return nil, errors.new { op = "close", lost = lost, unreported = counts.pending, cause = h:cause(),
     message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
 end
 
