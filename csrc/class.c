@@ -7,6 +7,10 @@
 void lk_class_push(lua_State *L, const lk_class *c) { lua_rawgetp(L, LUA_REGISTRYINDEX, c); }
 
 void lk_class_open(lua_State *L, const lk_class *c, const luaL_Reg *const *groups) {
+  /* Opened before in this state, and objects of it may live: package.loaded was cleared, say. */
+  int known = lua_rawgetp(L, LUA_REGISTRYINDEX, c);
+  lua_pop(L, 1);
+  if (known == LUA_TTABLE) return;
   lua_newtable(L);
   luaL_setfuncs(L, c->meta, 0);
   lua_pushstring(L, c->name);

@@ -117,6 +117,7 @@ void lk_client_shut(lk_client *c) {
   lk_hand_drop(&c->hand);
   if (c->done) c->done->clear(c->done);
   c->done = NULL;
+  rd_kafka_set_log_level(c->rk, 2); /* nobody takes its log lines any more: of its end, only what is critical */
   rd_kafka_queue_io_event_enable(c->control, -1, NULL, 0);
   rd_kafka_queue_destroy(c->control);
   c->control = NULL;

@@ -313,7 +313,7 @@ function Client:close(timeout)
   local all = {}
   for _, h in ipairs(self.handles) do all[#all + 1] = h end
   for _, h in pairs(self.groups) do all[#all + 1] = h end
-  for _, h in ipairs(all) do h.core:close() end -- all begin to end before the first is waited for
+  for _, h in ipairs(all) do h:shut() end -- all begin to end before the first is waited for
   local left = 0
   for _, h in ipairs(all) do
     if not h:close(deadline) then left = left + 1 end

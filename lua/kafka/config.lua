@@ -79,18 +79,16 @@ local function refuse(op, name, wanted, value)
   args.misuse(op, ("setting %s must be %s, got %s"):format(name, wanted, shown(name, value)))
 end
 
-local function check_number(op, row, value, text)
+local function check_number(op, row, value, text, wanted)
+  local n = (text:match("^%-?%d+$") or text:match("^%-?%d*%.%d+$")) and tonumber(text)
+  if not n and type(value) == "number" then n = value end -- 1e3
+  if n and wanted == "an integer" then n = math.tointeger(n) end
+  if not n or n ~= n then refuse(op, row.name, wanted, value) end
   local low, high = row.range:match("^(%-?%d+)%s*%.%.%s*(%-?%d+)$")
-  local whole = text:match("^%-?%d+$") and math.tointeger(tonumber(text))
-  if not whole then
-    local n = type(value) == "number" and math.tointeger(value)
-    if not n then refuse(op, row.name, "an integer", value) end
-    whole, text = n, tostring(n)
-  end
-  if low and (whole < tonumber(low) or whole > tonumber(high)) then
+  if low and (n < tonumber(low) or n > tonumber(high)) then
     refuse(op, row.name, ("from %s to %s"):format(low, high), value)
   end
-  return text
+  return math.type(n) == "integer" and ("%d"):format(n) or ("%.6f"):format(n)
 end
 
 local truth = { ["true"] = true, ["false"] = true, t = true, f = true, ["1"] = true, ["0"] = true }
@@ -117,8 +115,9 @@ local function render(op, row, value)
   if text:find("\0", 1, true) then refuse(op, row.name, "a string without NUL", value) end
   if row.kind == "integer" and not row.range:find("[a-z]") then
     if row.name:find("acks") and text == "all" then return text end
-    return check_number(op, row, value, text)
+    return check_number(op, row, value, text, "an integer")
   end
+  if row.kind == "float" then return check_number(op, row, value, text, "a number") end
   if row.kind == "boolean" then
     if not truth[text:lower()] then refuse(op, row.name, "true or false", value) end
     return text

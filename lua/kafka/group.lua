@@ -167,6 +167,9 @@ function group.lag(client, name, timeout)
       list[#list + 1] = { topic = row.topic, partition = row.partition, committed = row.offset, latest = latest, lag = lag }
     end
   end
+  if #list == 0 then
+    return nil, errors.new { name = "_NO_OFFSET", op = "lag", message = "group " .. core.show(name) .. " has committed nothing" }
+  end
   return total, list
 end
 

@@ -6,6 +6,7 @@
 
 local core = require "kafka.core"
 local await = require "kafka.await"
+local config = require "kafka.config"
 local errors = require "kafka.error"
 local log = require "kafka.log"
 
@@ -19,6 +20,14 @@ local AT_ONCE = 1000 -- records drained in one go
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
 
+-- librdkafka names the setting that failed, not its value: the file that cannot be read, say.
+local function with_value(message, settings)
+  local name = message:match("^([%w.]+) failed")
+  local value = name and settings[name]
+  if not value or config.is_secret(name) then return message end
+  return ("%s (%s = %s)"):format(message, name, value)
+end
+
 ---Opens a client of the core.
 ---@param kind "producer"|"consumer"
 ---@param op string for errors
@@ -26,7 +35,8 @@ local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one th
 ---@param options table {loop, on_error, on_log, on_stats}
 function handle.open(kind, op, settings, options)
   local client, raw = core[kind](settings)
-  if not client then return nil, errors.from(raw, { op = op, action = "fix", category = "config" }) end
+  if not client then return nil, errors.from(raw, { op = op, action = "fix", category = "config",
+    message = with_value(raw.message, settings) }) end
   return handle.over(client, options)
 end
 
@@ -92,7 +102,10 @@ function default.stats() end
 local function event(self, kind, payload)
   if kind == "error" then
     payload = errors.from(payload, { op = self.name })
-    self.last_error, self.last_error_at = payload, core.now()
+    -- That no broker is left follows from what happened to each: keep the reason.
+    if payload.name ~= "_ALL_BROKERS_DOWN" or not self:cause() then
+      self.last_error, self.last_error_at = payload, core.now()
+    end
   end
   local f = self.on[kind]
   if f then return f(payload) end
@@ -209,12 +222,20 @@ end
 
 -- The end ------------------------------------------------------------------------------------------------------------
 
----Gives everything back. Waits until the library has ended, at most until the deadline.
----@return boolean whether it has; otherwise it goes on ending in the background
-function Handle:close(deadline)
-  if self.closed then return true end
+---Serves what has come, then gives everything back. The library ends in the background.
+function Handle:shut()
+  if self.closed then return end
+  local ok, err = pcall(self.dispatch, self)
+  if not ok then log.line(self.name, 3, "a handler raised: " .. tostring(err)) end
+  if self.closed then return end -- by a handler
   self.closed = true
   self.core:close()
+end
+
+---Shuts, and waits until the library has ended, at most until the deadline.
+---@return boolean whether it has; otherwise it goes on ending in the background
+function Handle:close(deadline)
+  self:shut()
   while not self.core:gone() do
     local left = deadline - core.now()
     if left <= 0 then break end

@@ -2,7 +2,7 @@
 -- connection, shows the fault. The same face as localcluster's as far as a mock can; what it cannot do it refuses with the
 -- reason.
 --
--- What it is not: it keeps the last 5 MB of a partition only, knows no offsets by time, no topics made by request, no
+-- What it is not: it makes any topic that a client asks for (`topic_error` shows one as unknown), keeps the last 5 MB of a partition only, knows no offsets by time, no topics made by request, no
 -- retention and no security.
 
 local core = require "kafka.core"
@@ -35,9 +35,9 @@ local quiet = { ["log.queue"] = "true", ["log_level"] = "0" }
 local own_options = {
   brokers = args.integer(1, 100),
   topics = args.table,
-  partitions = args.integer(1, 10000),
   replication_factor = args.integer(1, 100),
 }
+local partition_count = args.integer(1, 10000)
 
 -- A short-lived look at the cluster through some of its brokers.
 local function look(brokers, what, seconds)
@@ -64,7 +64,7 @@ end
 
 ---Starts a mock cluster.
 ---@param options table|nil brokers integer (default 1; ids count from 1); topics name -> partitions; replication_factor
----  integer of these topics (default: all brokers); partitions integer of other topics (default 1)
+---  integer of these topics (default: all brokers)
 ---@return kafka.Mock|nil
 ---@return kafka.Error|nil
 ---rd_kafka_mock_cluster_new
@@ -73,7 +73,7 @@ local function open(options)
   local topics = {}
   for name, partitions in next, o.topics or {} do
     args.topic("kafka.mock", name)
-    topics[name] = args.check("kafka.mock", "partitions of topic " .. name, partitions, own_options.partitions)
+    topics[name] = args.check("kafka.mock", "partitions of topic " .. name, partitions, partition_count)
   end
   local count = math.tointeger(o.brokers or 1)
   if o.replication_factor and o.replication_factor > count then
@@ -124,7 +124,7 @@ end
 function Mock:create_topic(name, partitions, replication_factor)
   local mock = check(self, "create_topic")
   args.topic("create_topic", name)
-  args.check("create_topic", "partitions", partitions, own_options.partitions)
+  args.check("create_topic", "partitions", partitions, partition_count)
   args.optional("create_topic", "replication_factor", replication_factor, args.integer(1, #self.addresses))
   local copies = replication_factor or #self.addresses
   local ok, raw = mock:topic(name, partitions, copies)
