@@ -56,6 +56,14 @@ local function unassign(self, partition)
   self.inbox:drop(self.topic, partition)
 end
 
+-- Assigns a partition that is known and not assigned.
+local function take_up(self, partition, offset)
+  local ok, err = assign(self, partition, offset)
+  self.parts[partition].assigned = ok or false
+  if not ok then return nil, err end
+  return true
+end
+
 ---Adds a partition that is read from `start` on.
 function Feed:add(partition, start)
   local ok, err = assign(self, partition, start)
@@ -78,9 +86,7 @@ function Feed:seek(partition, offset)
   if part.assigned then unassign(self, partition) end
   part.start, part.stopped, part.assigned = offset, nil, false
   if part.paused then return true end
-  local ok, err = assign(self, partition, offset)
-  part.assigned = ok or false
-  return ok, err
+  return take_up(self, partition, offset)
 end
 
 function Feed:pause(partition)
@@ -97,9 +103,7 @@ function Feed:resume(partition)
   if not part.paused then return true end
   part.paused = false
   if part.stopped then return true end
-  local ok, err = assign(self, partition, part.start)
-  part.assigned = ok or false
-  return ok, err
+  return take_up(self, partition, part.start)
 end
 
 -- Errors of a partition ----------------------------------------------------------------------------------------------

@@ -1,0 +1,25 @@
+-- The examples run as programs and check themselves.
+
+local function run(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "a"
+  local ok, _, code = pipe:close()
+  return ok and 0 or code, text
+end
+
+describe("examples/north_face.lua", function()
+  it("climbs the north face on the mock cluster, a leader moving on the way", function()
+    local code, text = run "BROKERS= KAFKA= lua5.4 examples/north_face.lua"
+    assert.equal(0, code, text)
+    assert.matches("first%[0%] leader 1 %-> 2", text)
+    assert.matches("read 4000 of 4000, 0 lost, 0 repeated", text)
+  end)
+
+  it("exits 1 with a sentence where there is no cluster", function()
+    local code, text = run [[BROKERS=127.0.0.1:1 lua5.4 -e 'local k = require "kafka"
+      local connect = k.connect
+      k.connect = function(o) o.timeout = 0.3; return connect(o) end' examples/north_face.lua]]
+    assert.equal(1, code, text)
+    assert.matches("no broker of 127.0.0.1:1 answered within 0.3 s", text)
+  end)
+end)

@@ -1,0 +1,77 @@
+-- Every snippet of the README does what it says: programs run against a mock cluster, the prompt's lines print what is
+-- printed there.
+
+local kafka = require "kafka"
+
+local function read(path)
+  local f <close> = assert(io.open(path))
+  return f:read "a"
+end
+
+local readme = read "README.md"
+
+local function program(text, brokers)
+  local out = {}
+  local env = setmetatable({
+    print = function(...)
+      local words = table.pack(...)
+      for i = 1, words.n do words[i] = tostring(words[i]) end
+      out[#out + 1] = table.concat(words, "\t")
+    end,
+  }, { __index = _G })
+  assert(load(text:gsub("localhost:9092", brokers), "=README", "t", env))()
+  return out
+end
+
+describe("the README's programs", function()
+  local mock
+
+  setup(function() mock = assert(kafka.mock { brokers = 2, topics = { first = 2 } }) end)
+  teardown(function() mock:close() end)
+
+  local blocks = {}
+  for block in readme:gmatch("```lua\n(.-)```") do blocks[#blocks + 1] = block end
+
+  it("are two: a producer and a north face", function() assert.equal(2, #blocks) end)
+
+  it("produce: one report printed, and none of a thousand messages lost", function()
+    local out = program(blocks[1], mock.brokers)
+    assert.equal(1, #out)
+    assert.matches("^delivered to first%[%d%] at offset 0$", out[1])
+    local k <close> = assert(kafka.connect { brokers = mock.brokers })
+    local total = 0
+    for p = 0, 1 do
+      local earliest, latest = assert(k:watermarks("first", p))
+      total = total + latest - earliest
+    end
+    assert.equal(1001, total)
+  end)
+
+  it("climb the north face: messages, coordinator and committed offset are printed", function()
+    local p <close> = assert(kafka.producer { brokers = mock.brokers })
+    assert(p:send("first", "in partition 0", { partition = 0 }))
+    local out = program(blocks[2], mock.brokers)
+    assert.matches("partition  leader", out[1])
+    assert.matches("^%d+\t", out[2])
+    assert.matches("^coordinator of g: broker %d at ", out[#out - 1])
+    assert.matches("^committed: %d+$", out[#out])
+  end)
+end)
+
+describe("the README's prompt", function()
+  it("prints what is printed there", function()
+    local session = readme:match("%$ lua5%.4 %-i\n(.-)```")
+    local env = setmetatable({}, { __index = _G })
+    for line, shown in (session .. "> "):gmatch("> ([^\n]+)\n(.-)%f[>\0]") do
+      local chunk = load("return " .. line, "=stdin", "t", env) or assert(load(line, "=stdin", "t", env))
+      local results = table.pack(chunk())
+      for i = 1, results.n do results[i] = tostring(results[i]) end
+      if not line:find("^%w+ =") then
+        assert.equal(shown, table.concat(results, "\t") .. "\n", line)
+      end
+    end
+    env.p:close()
+    env.k:close()
+    env.cluster:close()
+  end)
+end)
