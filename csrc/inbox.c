@@ -1,5 +1,9 @@
-/* An inbox: the one queue to which the fetched messages of chosen partitions are forwarded, and the position in each: the
- * next offset to hand to the caller. Fetches up to N bytes from what librdkafka has brought.
+/* An inbox: the fetched messages of chosen partitions, and the position in each: the next offset to hand to the caller.
+ * Fetches up to N bytes from what librdkafka has brought.
+ *
+ * Each partition is read from its own queue. Forwarding these to one common queue does not last: librdkafka ends the
+ * forwarding when it stops a partition, which it does some time after an unassign has returned, so that a partition taken
+ * up again at once would deliver to nobody.
  *
  * librdkafka is asked for messages in batches; what a fetch does not take stays in `held`, in order. A take first decides
  * how far it goes, then builds the Lua values, and only then moves positions and frees messages: one that runs out of
@@ -21,6 +25,7 @@
 typedef struct entry {
   char *topic;
   int32_t partition;
+  rd_kafka_queue_t *queue;
   int64_t position; /* -1: not known before the first message */
   bool eof;
   int64_t ahead; /* what the take under way will make of them */
@@ -29,14 +34,22 @@ typedef struct entry {
 
 typedef struct inbox {
   lk_child child;
-  rd_kafka_queue_t *queue;
   rd_kafka_message_t **held;
   size_t at, n, cap;
   entry *entries;
-  size_t n_entries, last; /* last: the entry found last */
+  size_t n_entries;
+  size_t last; /* the entry found last */
+  size_t turn; /* the entry whose queue is asked next */
 } inbox;
 
 /* ---- life ---- */
+
+static void leave_queue(entry *e) {
+  if (!e->queue) return;
+  rd_kafka_queue_io_event_enable(e->queue, -1, NULL, 0);
+  rd_kafka_queue_destroy(e->queue);
+  e->queue = NULL;
+}
 
 static void inbox_shut(lk_child *child) {
   inbox *b = (inbox *)child;
@@ -46,15 +59,13 @@ static void inbox_shut(lk_child *child) {
   free(b->held);
   b->held = NULL;
   b->at = b->n = b->cap = 0;
-  for (size_t i = 0; i < b->n_entries; i++) free(b->entries[i].topic);
+  for (size_t i = 0; i < b->n_entries; i++) {
+    leave_queue(&b->entries[i]);
+    free(b->entries[i].topic);
+  }
   free(b->entries);
   b->entries = NULL;
-  b->n_entries = b->last = 0;
-  if (b->queue) {
-    rd_kafka_queue_io_event_enable(b->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(b->queue);
-  }
-  b->queue = NULL;
+  b->n_entries = b->last = b->turn = 0;
 }
 
 static int inbox_gc(lua_State *L);
@@ -101,9 +112,7 @@ static int client_inbox(lua_State *L) {
   inbox *b = lk_class_new(L, &inbox_class, sizeof *b, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  b->queue = rd_kafka_queue_new(c->rk);
   lk_child_add(c, &b->child, inbox_shut);
-  rd_kafka_queue_io_event_enable(b->queue, lk_port_write_fd(c->port), "!", 1);
   return 1;
 }
 
@@ -128,11 +137,23 @@ static entry *find(inbox *b, const char *topic, int32_t partition) {
   return NULL;
 }
 
-static void forward(inbox *b, const char *topic, int32_t partition, rd_kafka_queue_t *to) {
-  rd_kafka_queue_t *q = rd_kafka_queue_get_partition(b->child.client->rk, topic, partition);
-  if (!q) return;
-  rd_kafka_queue_forward(q, to);
-  rd_kafka_queue_destroy(q);
+static entry *entry_of(inbox *b, const rd_kafka_message_t *m) {
+  return m->rkt ? find(b, rd_kafka_topic_name(m->rkt), m->partition) : NULL;
+}
+
+static void drop_held(inbox *b, size_t i) {
+  rd_kafka_message_destroy(b->held[i]);
+  b->held[i] = NULL;
+}
+
+/* From now on the partition's messages stay in its own queue and wake this client. */
+static bool take_queue(inbox *b, entry *e) {
+  lk_client *c = b->child.client;
+  e->queue = rd_kafka_queue_get_partition(c->rk, e->topic, e->partition);
+  if (!e->queue) return false;
+  rd_kafka_queue_forward(e->queue, NULL);
+  rd_kafka_queue_io_event_enable(e->queue, lk_port_write_fd(c->port), "!", 1);
+  return true;
 }
 
 /* open(topic, partition, position or nil): from now on the partition's messages come here. To be called before the
@@ -142,21 +163,26 @@ static int inbox_open(lua_State *L) {
   const char *topic = lk_opt_topic(L, 2);
   int32_t partition = lk_opt_partition(L, 3);
   int64_t position = lk_opt_int_or(L, 4, "position", 0, LUA_MAXINTEGER, -1);
-  entry *e = find(b, topic, partition);
-  if (!e) {
-    entry *grown = realloc(b->entries, (b->n_entries + 1) * sizeof *grown);
-    if (!grown) luaL_error(L, "out of memory");
-    b->entries = grown;
-    char *name = strdup(topic);
-    if (!name) luaL_error(L, "out of memory");
-    e = &b->entries[b->n_entries++];
-    e->topic = name;
-    e->partition = partition;
+  if (find(b, topic, partition)) return luaL_error(L, "%s[%d] is open in this inbox already", topic, partition);
+  entry *grown = realloc(b->entries, (b->n_entries + 1) * sizeof *grown);
+  if (!grown) return luaL_error(L, "out of memory");
+  b->entries = grown;
+  entry e = {.topic = strdup(topic), .partition = partition, .position = position};
+  if (!e.topic || !take_queue(b, &e)) {
+    free(e.topic);
+    return luaL_error(L, "out of memory");
   }
-  e->position = position;
-  e->eof = false;
-  forward(b, topic, partition, b->queue);
+  b->entries[b->n_entries++] = e;
   return 0;
+}
+
+/* Frees what the queue of an unassigned partition still holds: librdkafka would keep it until the next read. */
+static void empty_queue(entry *e) {
+  rd_kafka_message_t *some[64];
+  ssize_t n;
+  while (rd_kafka_queue_length(e->queue) > 0 && (n = rd_kafka_consume_batch_queue(e->queue, 0, some, 64)) > 0) {
+    while (n > 0) rd_kafka_message_destroy(some[--n]);
+  }
 }
 
 /* drop(topic, partition): forgets the partition and what is held of it. To be called after it was unassigned. */
@@ -167,15 +193,13 @@ static int inbox_drop(lua_State *L) {
   entry *e = find(b, topic, partition);
   if (!e) return 0;
   for (size_t i = b->at; i < b->n; i++) {
-    rd_kafka_message_t *m = b->held[i];
-    if (!m || m->partition != partition || !m->rkt || strcmp(rd_kafka_topic_name(m->rkt), topic) != 0) continue;
-    rd_kafka_message_destroy(m);
-    b->held[i] = NULL;
+    if (b->held[i] && entry_of(b, b->held[i]) == e) drop_held(b, i);
   }
-  forward(b, topic, partition, NULL);
+  empty_queue(e);
+  leave_queue(e);
   free(e->topic);
   *e = b->entries[--b->n_entries];
-  b->last = 0;
+  b->last = b->turn = 0;
   return 0;
 }
 
@@ -202,23 +226,27 @@ typedef struct span {
   bool error; /* held[end] is an error, and nothing is before it */
 } span;
 
-/* Asks librdkafka for more; false where it has nothing now. */
-static bool refill(lua_State *L, inbox *b) {
-  if (b->cap - b->n < CHUNK) {
-    size_t cap = b->cap * 2 + CHUNK;
-    rd_kafka_message_t **grown = realloc(b->held, cap * sizeof *grown);
-    if (!grown) luaL_error(L, "out of memory");
-    b->held = grown;
-    b->cap = cap;
-  }
-  ssize_t got = rd_kafka_consume_batch_queue(b->queue, 0, b->held + b->n, CHUNK);
-  if (got <= 0) return false;
-  b->n += (size_t)got;
-  return true;
+static void make_room(lua_State *L, inbox *b) {
+  if (b->cap - b->n >= CHUNK) return;
+  size_t cap = b->cap * 2 + CHUNK;
+  rd_kafka_message_t **grown = realloc(b->held, cap * sizeof *grown);
+  if (!grown) luaL_error(L, "out of memory");
+  b->held = grown;
+  b->cap = cap;
 }
 
-static entry *entry_of(inbox *b, const rd_kafka_message_t *m) {
-  return m->rkt ? find(b, rd_kafka_topic_name(m->rkt), m->partition) : NULL;
+/* Asks librdkafka for more, one partition after the other; false where none has anything now. */
+static bool refill(lua_State *L, inbox *b) {
+  make_room(L, b);
+  for (size_t k = 0; k < b->n_entries; k++) {
+    entry *e = &b->entries[b->turn++ % b->n_entries];
+    if (rd_kafka_queue_length(e->queue) == 0) continue;
+    ssize_t got = rd_kafka_consume_batch_queue(e->queue, 0, b->held + b->n, CHUNK);
+    if (got <= 0) continue;
+    b->n += (size_t)got;
+    return true;
+  }
+  return false;
 }
 
 static bool is_message(const rd_kafka_message_t *m) { return m && !m->err; }
@@ -226,11 +254,6 @@ static bool is_message(const rd_kafka_message_t *m) { return m && !m->err; }
 static bool stale(inbox *b, const rd_kafka_message_t *m) {
   entry *e = entry_of(b, m);
   return !e || (!m->err && e->position >= 0 && m->offset < e->position);
-}
-
-static void drop_held(inbox *b, size_t i) {
-  rd_kafka_message_destroy(b->held[i]);
-  b->held[i] = NULL;
 }
 
 /* Decides how far a take goes: one message at least where there is one, and none past max_bytes after the first. */

@@ -1,5 +1,6 @@
 -- Administrative calls, methods of kafka.connect.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 
@@ -31,13 +32,15 @@ end
 ---  config table of topic settings, timeout seconds (default 10)
 ---@return true|nil
 ---@return kafka.Error|nil TOPIC_ALREADY_EXISTS and the like
----rd_kafka_CreateTopics
+---rd_kafka_CreateTopics; returns once a broker's metadata shows the topic
 function admin.create_topic(client, options)
   local h = client:check("create_topic")
   local o = args.fields("create_topic", options, topic_options)
   args.topic("create_topic", o.name)
+  local timeout = o.timeout or DEFAULT_TIMEOUT
+  local deadline = core.now() + timeout
   local about = { op = "create_topic", topic = o.name }
-  local answer, err = h:request(about, o.timeout or DEFAULT_TIMEOUT, function(ticket, ms)
+  local answer, err = h:request(about, timeout, function(ticket, ms)
     return h.core:create_topic(o.name, o.partitions or 1, o.replication_factor or -1, as_strings(o.config), ms, ticket)
   end)
   if not answer then return nil, err end
@@ -45,6 +48,10 @@ function admin.create_topic(client, options)
   if result and result.err then
     return nil, errors.from(result.err, { op = "create_topic", topic = o.name, message = result.err.message })
   end
+  client.created[o.name] = core.now()
+  local topic
+  topic, err = client:topic(o.name, math.max(1, deadline - core.now()))
+  if not topic then return nil, err end
   return true
 end
 

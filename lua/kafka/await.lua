@@ -16,7 +16,8 @@ local main_thread = debug.getregistry()[1] -- LUA_RIDX_MAINTHREAD
 -- The stand-alone lua notes Ctrl-C as a hook, on the main thread only, that fires at its next instruction. In a coroutine it
 -- would never be seen while this waits, so look for that very hook: lua.c's has all four events and a count of 1, and is not
 -- one that debug.sethook sets.
-local function interrupted()
+---@return boolean whether Ctrl-C waits to be noticed
+function await.interrupted()
   local hook, mask, count = debug.gethook(main_thread)
   return hook == "external hook" and count == 1 and mask == "crl"
 end
@@ -53,7 +54,7 @@ local function resume(co)
 end
 
 local function luv_watcher(handle, uv)
-  local io = { waiters = {} }
+  local io = { waiters = {}, timers = {} }
   function io.resume_all()
     local waiters, first = io.waiters, nil
     io.waiters = {}
@@ -64,13 +65,21 @@ local function luv_watcher(handle, uv)
     if next(io.waiters) == nil and not io.poll:is_closing() then io.poll:stop() end
     if first then error(first, 0) end
   end
+  -- Timers are kept and used again. luv crashes in lua_close where a handle was closed and its loop not turned since, so
+  -- nothing is closed before the client is.
+  function io.timer() return table.remove(io.timers) or uv.new_timer() end
+  function io.give_back(timer)
+    timer:stop()
+    if io.poll:is_closing() then return timer:close() end
+    io.timers[#io.timers + 1] = timer
+  end
   io.poll = uv.new_poll(handle.core:fd())
   -- From a turn of its own: whoever serves must come to its end before others run.
   handle.wake = function()
     if next(io.waiters) == nil or io.waking then return end
-    io.waking = uv.new_timer()
+    io.waking = io.timer()
     io.waking:start(0, 0, function()
-      io.waking:close()
+      io.give_back(io.waking)
       io.waking = nil
       io.resume_all()
     end)
@@ -79,16 +88,18 @@ local function luv_watcher(handle, uv)
     if io.poll:is_closing() then return end
     io.poll:stop()
     io.poll:close()
+    for _, timer in ipairs(io.timers) do timer:close() end
+    io.timers = {}
+    if not uv.loop_mode() then uv.run "nowait" end
   end
   return io
 end
 
 function backends.luv(handle, seconds)
-  local uv = handle.loop
-  local io = handle.luv_io or luv_watcher(handle, uv)
+  local io = handle.luv_io or luv_watcher(handle, handle.loop)
   handle.luv_io = io
   local co = coroutine.running()
-  local timer = uv.new_timer()
+  local timer = io.timer()
   io.waiters[co] = true
   if not io.poll:is_closing() then io.poll:start("r", io.resume_all) end
   timer:start(math.ceil(seconds * 1000), 0, function()
@@ -98,8 +109,7 @@ function backends.luv(handle, seconds)
   end)
   coroutine.yield()
   io.waiters[co] = nil
-  timer:stop()
-  timer:close()
+  io.give_back(timer)
   if next(io.waiters) == nil and not io.poll:is_closing() then io.poll:stop() end
   handle.core:wait(0)
 end
@@ -119,9 +129,9 @@ end
 
 ---One wait of at most `seconds`, without serving.
 function await.pause(handle, seconds)
-  if interrupted() then error("interrupted!", 0) end
+  if await.interrupted() then error("interrupted!", 0) end
   backend_of(handle)(handle, math.min(seconds, SLICE))
-  if interrupted() then error("interrupted!", 0) end
+  if await.interrupted() then error("interrupted!", 0) end
 end
 
 ---Serves `handle` until `done()` gives something true, which is returned, or the deadline passes: then false.

@@ -18,6 +18,7 @@ Client.__index = Client
 Client.__name = "kafka.Client"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local FRESH = 5 -- seconds within which all brokers have heard of a new topic
 local PAUSE = 0.1 -- seconds between two looks at a topic that is just coming to be
 
 local own_options = {
@@ -86,6 +87,7 @@ local function open(options)
     options = mine,
     handles = {},
     groups = {}, -- group -> handle
+    created = {}, -- topic -> when this client created it: for a moment a broker may not have heard of it
     feeds = setmetatable({}, { __mode = "k" }), -- open partitions
     brokers_setting = settings["bootstrap.servers"] or settings["metadata.broker.list"],
     closed = false,
@@ -171,7 +173,8 @@ function Client:topic(name, timeout)
     local topic = picture:topic(name)
     if topic and not topic.err then return topic end
     err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name })
-    if err.action ~= "wait" or now() + PAUSE >= deadline then return nil, err end
+    local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
+    if not (err.action == "wait" or fresh) or now() + PAUSE >= deadline then return nil, err end
     h:await(function() return false end, now() + PAUSE)
   end
 end

@@ -37,6 +37,7 @@ local defaults = {
     ["enable.auto.offset.store"] = "false",
     ["enable.partition.eof"] = "true", -- batch.eof, and the end behind transaction markers
     ["fetch.wait.max.ms"] = "100", -- a new partition or a seek waits for the fetch under way
+    ["fetch.error.backoff.ms"] = "100", -- 500: so long a partition rests after its leader has moved
     ["queued.min.messages"] = "1000000", -- librdkafka below 2.2 sleeps 1 s once this many are queued
   },
 }

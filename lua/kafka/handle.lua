@@ -180,6 +180,10 @@ end
 
 ---The error of a call that took too long.
 function Handle:late(about, timeout, what)
+  if self.closed then
+    about.name, about.message = "_DESTROY", "the client was closed meanwhile"
+    return errors.new(about)
+  end
   about.name = "_TIMED_OUT"
   about.message = ("%s within %g s"):format(what or "no answer", timeout)
   about.cause = self:cause(timeout)
@@ -204,12 +208,9 @@ function Handle:request(about, timeout, start)
     if not called then error(ok, 0) end
     return nil, errors.from(raw, about)
   end
-  if not self:await(function() return answer end, core.now() + timeout + GRACE) then
+  self:await(function() return answer end, core.now() + timeout + GRACE)
+  if not answer then
     self.waiting[ticket] = false -- the answer may still come; nobody wants it
-    if self.closed then
-      about.name, about.message = "_DESTROY", "the client was closed meanwhile"
-      return nil, errors.new(about)
-    end
     return nil, self:late(about, timeout)
   end
   if answer.err then

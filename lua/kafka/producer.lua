@@ -284,14 +284,15 @@ function Producer:send(topic, value, options)
     return nil, err
   end
   if self.linger then hurry(self, timeout) end
-  if not h:await(function() return report end, deadline) then
+  h:await(function() return report end, deadline)
+  if not report then
     self.callbacks[ticket] = theirs or self.on_delivery or function(r, e)
       log.line(h.name, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
     end
-    local late = h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report")
-    return nil, late
+    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report")
   end
   if failure then
+    self.failed_seen = self.failed_seen + 1 -- told here, so not again by flush or close
     failure.op = "send"
     return nil, failure
   end

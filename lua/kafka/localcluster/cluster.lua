@@ -1,0 +1,167 @@
+-- A cluster as people hold it: its brokers, what can be done to it as a whole, and its end.
+-- Must not know: how it was started, what a generation of Kafka needs, how processes are launched or watched.
+
+local uv = require "luv"
+local loop = require "kafka.localcluster.loop"
+local options = require "kafka.localcluster.options"
+local places = require "kafka.localcluster.places"
+local ready = require "kafka.localcluster.ready"
+
+---@class kafka.localcluster.Cluster
+---@field brokers string "127.0.0.1:9092,127.0.0.1:9093": what clients are given
+---@field version string
+---@field id string
+---@field count integer brokers it was started with
+---@field settings table<string, any>
+---@field row kafka.localcluster.Generation
+---@field java kafka.localcluster.Java
+---@field sandbox kafka.localcluster.Sandbox
+---@field holds userdata[] on its ports
+---@field members kafka.localcluster.Node[]
+---@field support table<string, kafka.localcluster.Node>
+---@field owner integer pid of the process that started it
+---@field closed boolean
+local Cluster = { __name = "kafka.localcluster" }
+Cluster.__index = Cluster
+
+local M = {}
+
+---An empty cluster; start.lua fills it.
+---@param plan kafka.localcluster.Plan
+---@param java kafka.localcluster.Java
+---@param sandbox kafka.localcluster.Sandbox
+---@return kafka.localcluster.Cluster
+function M.new(plan, java, sandbox)
+  return setmetatable({
+    brokers = "",
+    version = plan.row.version,
+    id = places.cluster_id(),
+    count = plan.count,
+    settings = plan.settings,
+    row = plan.row,
+    java = java,
+    sandbox = sandbox,
+    holds = {},
+    members = {},
+    support = {},
+    owner = uv.os_getpid(),
+    closed = false,
+  }, Cluster)
+end
+
+---Raises where nothing can be done any more, or the timeout is none.
+---@param what string
+---@param timeout any
+function Cluster:check(what, timeout)
+  if self.closed then
+    options.misuse(("%s: attempt to use a closed cluster"):format(what))
+  elseif self.owner ~= uv.os_getpid() then
+    options.misuse(("%s: this is a fork of the process that the cluster belongs to"):format(what))
+  end
+  options.check_timeout(timeout)
+end
+
+---@param started kafka.localcluster.Node[]
+---@param deadline number
+---@return true? ok
+---@return table? err
+function Cluster:wait_for(started, deadline)
+  return ready.answering(self, started, deadline)
+end
+
+---@param id integer from 1 on
+---@return kafka.localcluster.Node broker
+function Cluster:broker(id)
+  self:check("broker")
+  return self.members[options.broker_id(id, #self.members)]
+end
+
+---Adds a broker, with the settings of the others, and returns when all brokers know it.
+---@param timeout number? seconds; 60 unless told
+---@return kafka.localcluster.Node? broker
+---@return table? err
+function Cluster:add_broker(timeout)
+  self:check("add_broker", timeout)
+  local deadline = options.deadline(timeout, 60)
+  local broker, err = places.add_broker(self)
+  if not broker then
+    return nil, err
+  end
+  local ok
+  ok, err = places.furnish(broker, deadline)
+  if ok then
+    ok, err = broker:launch()
+  end
+  if ok then
+    ok, err = self:wait_for({ broker }, deadline)
+  end
+  return ok and broker, err
+end
+
+---@param topic table
+---@param deadline number
+---@return true? ok
+---@return table? err
+function Cluster:make_topic(topic, deadline)
+  local ok, err = self.row.create_topic(self, topic, deadline)
+  if not ok then
+    return nil, err
+  end
+  return ready.topic(self, topic, deadline)
+end
+
+---Creates a topic and returns when every running broker knows a leader for each of its partitions.
+---@param name string
+---@param partitions integer? 1 unless told
+---@param replication_factor integer? the number of brokers, but 3 at most, unless told
+---@param config table<string, string|number|boolean>? the topic's settings
+---@param timeout number? seconds; 30 unless told
+---@return true? ok
+---@return table? err
+function Cluster:create_topic(name, partitions, replication_factor, config, timeout)
+  self:check("create_topic", timeout)
+  local topic = options.topic(name, partitions, replication_factor, config, #self.members)
+  return self:make_topic(topic, options.deadline(timeout, 30))
+end
+
+---Ends every process of the cluster and removes its folder. Closing it again does nothing.
+---@param timeout number? seconds; 10 unless told
+---@return true? ok
+---@return table? err when something is left after that time; it is still being ended then
+function Cluster:close(timeout)
+  local deadline = options.deadline(timeout, 10)
+  if self.owner ~= uv.os_getpid() then
+    return true
+  end
+  self.closed = true
+  local ok, err = self.sandbox:close(deadline)
+  loop.release(places.give_up(self))
+  return ok, err
+end
+
+function Cluster:__close(failing)
+  local ok, err = self:close()
+  if not ok and not failing then
+    error(err, 0)
+  elseif not ok then
+    io.stderr:write(tostring(err), "\n")
+  end
+end
+
+-- Collection must not take long: it lets go, and the watchdog ends what is there.
+function Cluster:__gc()
+  self.sandbox:release()
+end
+
+function Cluster:__tostring()
+  if self.closed then
+    return ("localcluster %s (closed)"):format(self.version)
+  end
+  local shown = {}
+  for i, broker in ipairs(self.members) do
+    shown[i] = tostring(broker)
+  end
+  return ("localcluster %s: %s"):format(self.version, table.concat(shown, ", "))
+end
+
+return M

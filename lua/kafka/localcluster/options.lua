@@ -1,0 +1,154 @@
+-- What people pass to a local cluster: checked, with the defaults filled in. What is wrong with it raises.
+-- Must not know: what is done with it.
+
+local args = require "kafka.args"
+local machine = require "kafka.localcluster.machine"
+
+local M = {}
+
+local OP = "localcluster"
+
+-- Support processes get ids from here on, so broker ids stop before it.
+M.FIRST_SUPPORT_ID = 100
+
+local brokers = args.integer(1, M.FIRST_SUPPORT_ID - 1)
+local partitions = args.integer(1, 10000)
+local port = args.integer(1, 65535)
+
+local KNOWN = {
+  version = args.string,
+  brokers = brokers,
+  topics = args.table,
+  settings = args.table,
+  ports = args.table,
+  home = args.name,
+  timeout = args.seconds,
+}
+
+---Raises at the caller's line.
+---@param sentence string
+function M.misuse(sentence)
+  args.misuse(OP, sentence)
+end
+
+---@param timeout any seconds
+function M.check_timeout(timeout)
+  args.optional(OP, "timeout", timeout, args.seconds)
+end
+
+---@param timeout number? seconds from now
+---@param default number seconds where none is given
+---@return number deadline on the cluster's clock
+function M.deadline(timeout, default)
+  M.check_timeout(timeout)
+  return machine.now() + (timeout or default)
+end
+
+---@param id any
+---@param last integer
+---@return integer id
+function M.broker_id(id, last)
+  return math.tointeger(args.check(OP, "broker", id, args.integer(1, last)))
+end
+
+---@param name any
+---@param count any partitions
+---@param copies any replication factor
+---@param config any
+---@param known integer brokers that there are
+---@return table topic for the client
+function M.topic(name, count, copies, config, known)
+  args.topic(OP, name)
+  args.optional(OP, "partitions", count, partitions)
+  args.optional(OP, "replication_factor", copies, args.integer(1, known))
+  args.optional(OP, "config", config, args.table)
+  return {
+    name = name,
+    partitions = math.tointeger(count or 1),
+    replication_factor = math.tointeger(copies or math.min(known, 3)),
+    config = config,
+  }
+end
+
+local setting = {
+  wanted = "a string of one line, a number, true or false",
+  fits = function(value)
+    local kind = type(value)
+    return (kind == "string" or kind == "number" or kind == "boolean") and not tostring(value):find("[\r\n]")
+  end,
+}
+
+local function settings(given, row)
+  local found = {}
+  for name, value in next, given or {} do
+    args.check(OP, "the name of a setting", name, args.name)
+    args.check(OP, ("settings[%q]"):format(name), value, setting)
+    if row.own[name] then
+      M.misuse(("settings[%q] cannot be given: the cluster sets it itself"):format(name))
+    end
+    found[name] = value
+  end
+  return found
+end
+
+local function ports(given, count)
+  if not given then
+    return {}
+  end
+  if #given ~= count then
+    args.fail(OP, "ports", ("a list of %d, one for each broker"):format(count), #given)
+  end
+  local found, seen = {}, {}
+  for i = 1, count do
+    found[i] = math.tointeger(args.check(OP, ("ports[%d]"):format(i), given[i], port))
+    if seen[found[i]] then
+      args.fail(OP, "ports", "different from each other", found[i])
+    end
+    seen[found[i]] = true
+  end
+  return found
+end
+
+local function topics(given, count)
+  local found = {}
+  for name, number in next, given or {} do
+    found[#found + 1] = M.topic(name, number, nil, nil, count)
+  end
+  table.sort(found, function(a, b)
+    return a.name < b.name
+  end)
+  return found
+end
+
+local function generation(version, rows)
+  if rows[version] then
+    return rows[version]
+  end
+  local known = {}
+  for name in pairs(rows) do
+    known[#known + 1] = ("%q"):format(name)
+  end
+  table.sort(known)
+  args.fail(OP, "version", "one of " .. table.concat(known, ", "), version)
+end
+
+---@param given any
+---@param rows table<string, kafka.localcluster.Generation>
+---@return kafka.localcluster.Plan
+function M.check(given, rows)
+  local o = args.fields(OP, given, KNOWN)
+  local row = generation(o.version or "4.3.1", rows)
+  local count = math.tointeger(o.brokers or 1)
+  ---@class kafka.localcluster.Plan
+  return {
+    row = row,
+    count = count,
+    topics = topics(o.topics, count),
+    settings = settings(o.settings, row),
+    ports = ports(o.ports, count),
+    home = o.home,
+    timeout = o.timeout or 60,
+  }
+end
+
+return M

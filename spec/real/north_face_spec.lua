@@ -1,0 +1,240 @@
+-- The contract on real brokers: what the mock cannot show, or shows too kindly.
+
+local kafka = require "kafka"
+
+local cluster
+
+local function connect(options)
+  options = options or {}
+  options.brokers, options.timeout = cluster.brokers, 20
+  options.on_log = options.on_log or function() end
+  options.on_error = options.on_error or function() end
+  return assert(kafka.connect(options))
+end
+
+local function producer(options)
+  options = options or {}
+  options.brokers = cluster.brokers
+  options.on_log = options.on_log or function() end
+  options.on_error = options.on_error or function() end
+  return assert(kafka.producer(options))
+end
+
+local topics = 0
+local function topic(partitions, replication_factor, config)
+  topics = topics + 1
+  local name = "real-" .. topics
+  assert(cluster:create_topic(name, partitions, replication_factor, config))
+  return name
+end
+
+-- Reads until `n` messages have come or the time is over.
+local function read(reader, n, seconds, options)
+  local list, deadline = {}, kafka.now() + seconds
+  options = options or {}
+  options.timeout = 1
+  while #list < n and kafka.now() < deadline do
+    table.move(assert(reader:fetch(options)), 1, n, #list + 1, list)
+  end
+  return list
+end
+
+local function wait_for(seconds, f)
+  local deadline = kafka.now() + seconds
+  while true do
+    local result = f()
+    if result or kafka.now() > deadline then return result end
+  end
+end
+
+describe("real brokers", function()
+  setup(function() cluster = assert(kafka.localcluster { version = "4.3.1", brokers = 2 }) end)
+  teardown(function() cluster:close() end)
+
+  it("let the README's whole demo climb the north face", function()
+    local pipe = assert(io.popen("KAFKA= BROKERS=" .. cluster.brokers .. " lua5.4 examples/north_face.lua 2>&1"))
+    local text = pipe:read "a"
+    assert.is_true(pipe:close(), text)
+    assert.matches("read 4000 of 4000, 0 lost, 0 repeated", text)
+  end)
+
+  it("give keys, values, headers and timestamps back as they were", function()
+    local name = topic(1, 2)
+    local p <close> = producer()
+    local k <close> = connect()
+    local big = ("\0\xff"):rep(450000)
+    local headers = { { "a", "1" }, { "b", "" }, { "a", nil }, { "a", "\0" }, { "", "empty name" } }
+    assert(p:produce(name, nil, { key = "tombstone" }))
+    assert(p:produce(name, "", { key = "" }))
+    assert(p:produce(name, "a\0b", { key = "\0", headers = headers, timestamp = 1700000000123 }))
+    assert(p:produce(name, big))
+    assert(p:flush(20))
+    local part <close> = assert(k:partition(name, 0))
+    local m = read(part, 4, 20)
+    assert.equal(4, #m)
+    assert.is_nil(m[1].value)
+    assert.equal("tombstone", m[1].key)
+    assert.equal("", m[2].value)
+    assert.equal("", m[2].key)
+    assert.equal("a\0b", m[3].value)
+    assert.equal("\0", m[3].key)
+    assert.equal(1700000000123, m[3].timestamp)
+    assert.same(headers, m[3].headers)
+    assert.equal("\0", m[3]:header "a")
+    assert.is_nil(m[4].key)
+    assert.is_true(m[4].value == big)
+  end)
+
+  it("answer for offsets by time, and for both ends", function()
+    local name = topic(1, 1)
+    local p <close> = producer()
+    local k <close> = connect()
+    for i = 1, 10 do assert(p:produce(name, "v", { timestamp = 1700000000000 + i * 1000 })) end
+    assert(p:flush(20))
+    assert.same({ 0, 10 }, { k:watermarks(name, 0) })
+    assert.equal(4, assert(k:offsets_at(name, 1700000004500))[1].offset)
+    assert.is_nil(assert(k:offsets_at(name, 1800000000000))[1].offset)
+  end)
+
+  it("keep a group's offsets, all of them to be had, with the lag", function()
+    local name = topic(3, 2)
+    local p <close> = producer()
+    local k <close> = connect()
+    for i = 0, 299 do assert(p:produce(name, "v", { partition = i % 3 })) end
+    assert(p:flush(20))
+    local group = "group of " .. name
+    assert.equal("_NO_OFFSET", select(2, k:lag(group)).name)
+    assert(k:commit(group, { { topic = name, partition = 0, offset = 40, metadata = "note" },
+      { topic = name, partition = 2, offset = 100 } }))
+    local rows = assert(k:committed(group))
+    table.sort(rows, function(a, b) return a.partition < b.partition end)
+    assert.same({ { topic = name, partition = 0, offset = 40, metadata = "note" },
+      { topic = name, partition = 2, offset = 100 } }, rows)
+    local total, list = assert(k:lag(group))
+    assert.equal(60, total)
+    assert.equal(2, #list)
+    local coordinator = assert(k:coordinator(group))
+    assert.is_true(coordinator.id == 1 or coordinator.id == 2)
+  end)
+
+  it("say what a create_topic did wrong", function()
+    local k <close> = connect()
+    local name = topic(1, 1)
+    local ok, err = k:create_topic { name = name }
+    assert.is_nil(ok)
+    assert.equal("TOPIC_ALREADY_EXISTS", err.name)
+    assert.equal("INVALID_REPLICATION_FACTOR", select(2, k:create_topic { name = name .. "x", replication_factor = 9 }).name)
+    assert.equal("UNKNOWN_TOPIC_OR_PART", select(2, k:topic "no-such-topic").name)
+  end)
+
+  it("are read after a seek in either direction exactly where was asked, prefetched or not", function()
+    local name = topic(1, 1)
+    local p <close> = producer()
+    local k <close> = connect()
+    local values = {}
+    for i = 1, 20000 do values[i] = tostring(i - 1) end
+    assert(p:produce_many(name, values, { partitions = (function()
+      local t = {}
+      for i = 1, #values do t[i] = 0 end
+      return t
+    end)() }))
+    assert(p:flush(20))
+    local part <close> = assert(k:partition(name, 0))
+    assert.equal(1, #assert(part:fetch { max_messages = 1 }))
+    for i = 1, 100 do
+      local at = (i * 7919) % 19000
+      assert(part:seek(at))
+      local batch = assert(part:fetch { max_bytes = i % 2 * 2000, timeout = 5 })
+      assert.equal(at, batch[1].offset)
+      assert.equal(tostring(at), batch[1].value)
+    end
+  end)
+
+  it("lose no report of 100,000 messages while a broker is killed half way", function()
+    local name = topic(4, 2)
+    local counts, bad = {}, 0
+    local p = producer { linger_ms = 20, on_delivery = function(report, err)
+      if err then bad = bad + 1 end
+      counts[report.tag] = (counts[report.tag] or 0) + 1
+    end }
+    for i = 1, 100000 do
+      assert(p:produce(name, "message " .. i, { tag = i, timeout = 60 }))
+      if i == 50000 then assert(cluster:broker(2):kill()) end
+    end
+    assert(p:flush(60))
+    assert.equal(0, bad)
+    for i = 1, 100000 do assert.equal(1, counts[i]) end
+    assert.same({ accepted = 100000, delivered = 100000, failed = 0, pending = 0 }, p:counts())
+    assert(p:close())
+    assert(cluster:broker(2):start())
+
+    -- And every acknowledged message is there.
+    local k <close> = connect()
+    local all <close> = assert(k:partitions(name))
+    local seen, n = {}, 0
+    for _, m in ipairs(read(all, 100000, 60, { max_bytes = 1 << 24 })) do
+      if not seen[m.value] then n = n + 1 end
+      seen[m.value] = true
+    end
+    assert.equal(100000, n)
+  end)
+
+  it("that are gone: close with messages in flight counts every one of them", function()
+    local name = topic(1, 1)
+    local k <close> = connect()
+    local leader = assert(k:topic(name)):partition(0).leader
+    local p = producer()
+    assert(p:send(name, "first"))
+    assert(cluster:broker(leader):pause())
+    for i = 1, 500 do assert(p:produce(name, "v" .. i)) end
+    local started = kafka.now()
+    local ok, err = p:close(1)
+    assert.is_nil(ok)
+    assert.equal(500, err.lost)
+    assert.is_true(kafka.now() - started < 4)
+    assert(cluster:broker(leader):resume())
+  end)
+
+  it("go on being read when the leader dies, nothing lost and nothing twice", function()
+    local name = topic(1, 2)
+    local k <close> = connect()
+    local p <close> = producer()
+    local part <close> = assert(k:partition(name, 0))
+    local leader = assert(wait_for(20, function()
+      local row = assert(k:topic(name)):partition(0)
+      return #row.isr == 2 and row.leader
+    end))
+    for i = 0, 999 do assert(p:produce(name, tostring(i))) end
+    assert(p:flush(20))
+    local before = read(part, 500, 20, { max_messages = 100 })
+    assert(cluster:broker(leader):kill())
+    for i = 1000, 1999 do assert(p:produce(name, tostring(i), { timeout = 30 })) end
+    assert(p:flush(30))
+    local after = read(part, 2000 - #before, 30, { max_messages = 100 })
+    table.move(after, 1, #after, #before + 1, before)
+    assert.equal(2000, #before)
+    for i, m in ipairs(before) do assert.equal(i - 1, m.offset) end
+    assert.not_equal(leader, assert(k:topic(name)):partition(0).leader)
+    assert(cluster:broker(leader):start())
+  end)
+
+  it("without a leader for a partition: told, and read when one comes", function()
+    local name = topic(1, 1)
+    local k1 <close> = connect()
+    local leader = assert(k1:topic(name)):partition(0).leader
+    local p <close> = producer()
+    assert(p:send(name, "kept"))
+    assert(cluster:broker(leader):kill())
+    local told = {}
+    local k <close> = connect { on_error = function(e) told[#told + 1] = e end }
+    wait_for(15, function() return assert(k:topic(name)):partition(0).leader == nil end)
+    local part <close> = assert(k:partition(name, 0))
+    local leaderless
+    for _, e in ipairs(told) do leaderless = leaderless or (e.name == "LEADER_NOT_AVAILABLE" and e) end
+    assert.equal(name, leaderless.topic)
+    assert.equal(0, #assert(part:fetch { timeout = 0.2 }))
+    assert(cluster:broker(leader):start())
+    local batch = read(part, 1, 20)
+    assert.equal("kept", batch[1].value)
+  end)
+end)
