@@ -107,6 +107,16 @@ static void let_go(lk_client *c) {
   if (!lk_yard_thread(c->yard, destroy, c)) destroy(c);
 }
 
+void lk_client_retain(lk_client *c) {
+  atomic_fetch_add(&c->users, 1);
+  atomic_fetch_add(&c->refs, 1);
+}
+
+void lk_client_release(lk_client *c) {
+  let_go(c);
+  unref(c);
+}
+
 void lk_client_shut(lk_client *c) {
   if (!c->control) return;
   while (c->children) {
@@ -244,72 +254,6 @@ rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int na
   lua_rawset(L, -3);
   lua_pop(L, 1);
   return t;
-}
-
-/* ---- jobs ---- */
-
-static void job_run(lk_task *t) {
-  lk_job *j = (lk_job *)t;
-  j->run(j);
-}
-
-static void job_push(lua_State *L, lk_task *t) {
-  lk_job *j = (lk_job *)t;
-  if (!j->error && !j->err) {
-    j->push(L, j);
-    return;
-  }
-  lua_createtable(L, 0, 1);
-  if (j->error) {
-    rd_kafka_error_t *e = j->error;
-    j->err = rd_kafka_error_code(e);
-    j->error = NULL;
-    lk_error_take(L, e);
-    lua_remove(L, -2); /* the nil before the error */
-  } else {
-    lk_error_push(L, j->err, NULL);
-  }
-  lua_setfield(L, -2, "err");
-}
-
-static void job_clear(lk_task *t) {
-  lk_job *j = (lk_job *)t;
-  lk_client *c = j->client;
-  if (j->clear) j->clear(j);
-  if (j->error) rd_kafka_error_destroy(j->error);
-  free(j);
-  let_go(c);
-  unref(c);
-}
-
-static void job_free(void *p) { job_clear(p); }
-
-void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
-                  void (*clear)(lk_job *)) {
-  lk_box *box = lk_box_push(L, job_free);
-  lk_job *j = calloc(1, size);
-  if (!j) luaL_error(L, "out of memory");
-  j->task = (lk_task){.run = job_run, .push = job_push, .clear = job_clear};
-  j->client = c;
-  j->run = run;
-  j->push = push;
-  j->clear = clear;
-  atomic_fetch_add(&c->users, 1);
-  atomic_fetch_add(&c->refs, 1);
-  box->p = j;
-  return j;
-}
-
-int lk_job_start(lua_State *L, int box, int64_t ticket) {
-  lk_box *b = lua_touserdata(L, box);
-  lk_job *j = b->p;
-  j->task.ticket = ticket;
-  if (!lk_task_start(&j->task, j->client->port)) {
-    return lk_error_fail(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, "no thread could be started");
-  }
-  lk_box_take(b);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0, LUA_MAXINTEGER); }

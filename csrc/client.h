@@ -69,23 +69,9 @@ void lk_client_shut(lk_client *c);
 /* The cached topic object whose name is at `name`; `handle` is the client's userdata. Owned by the client. */
 rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name);
 
-/* A job: a blocking librdkafka call as a task that keeps rk alive. The role's struct begins with one. */
-typedef struct lk_job lk_job;
-struct lk_job {
-  lk_task task;
-  lk_client *client;
-  void (*run)(lk_job *j);
-  void (*push)(lua_State *L, lk_job *j); /* pushes one table */
-  void (*clear)(lk_job *j);              /* frees what the role's fields hold; may be NULL */
-  rd_kafka_resp_err_t err;               /* set by run; then {err = ...} is pushed instead */
-  rd_kafka_error_t *error;               /* the same, richer */
-};
-
-/* Allocates a job of `size` bytes, zeroed, in a box on the stack: nothing leaks where preparing it raises. */
-void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
-                  void (*clear)(lk_job *));
-/* Starts the job whose box is at `box`; returns what the Lua function returns: true, or nil and the error. */
-int lk_job_start(lua_State *L, int box, int64_t ticket);
+/* Keeps rk alive for work under way, and lets go of it again: from any thread. */
+void lk_client_retain(lk_client *c);
+void lk_client_release(lk_client *c);
 
 /* Tickets come from Lua: 1 or more. 0 stands for "count only". */
 int64_t lk_ticket(lua_State *L, int idx);

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client.h"
 #include "error.h"
+#include "job.h"
 #include "misuse.h"
 #include "opt.h"
 #include "roles.h"

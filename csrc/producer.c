@@ -1,8 +1,8 @@
 /* Producing: one message, many in one crossing, what is pending, flush and purge. Every accepted message has one report: the
  * delivery event, handed over as a record or, for ticket 0 and success, counted. When to wait, to retry and to give up is
  * Lua's. */
-#include "client.h"
 #include "error.h"
+#include "job.h"
 #include "message.h"
 #include "misuse.h"
 #include "opt.h"

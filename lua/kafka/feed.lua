@@ -68,7 +68,7 @@ end
 function Feed:add(partition, start)
   local ok, err = assign(self, partition, start)
   if not ok then return nil, err end
-  self.parts[partition] = { start = start, assigned = true }
+  self.parts[partition] = { start = start, assigned = true, place = { topic = self.topic, partition = partition } }
   self.handle.taken[self.topic .. "\0" .. partition] = true
   return true
 end
@@ -180,7 +180,10 @@ function Feed:fetch(options, only)
     return nil, errors.new { name = "_DESTROY", op = "fetch", topic = self.topic, message = "it was closed meanwhile" }
   end
   if not batch then batch = { n = 0, bytes = 0, next = {} } end
-  batch.topic, batch.partition, batch.eof = self.topic, only, at_end(self)
+  batch.place = only and self.parts[only].place
+  -- Columns that were asked for stand before what is the same for the whole batch.
+  batch.topic, batch.partition = batch.topic or self.topic, batch.partition or only
+  batch.eof = at_end(self)
   if only then batch.next = self.inbox:position(self.topic, only) end
   return setmetatable(batch, Batch)
 end

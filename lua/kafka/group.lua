@@ -44,7 +44,7 @@ local function next_rows(op, what)
     return { { topic = what.topic, partition = what.partition, offset = what.offset + 1 } }
   elseif meta == Batch then
     if type(what.next) ~= "table" then
-      return { { topic = what.topic, partition = what.partition, offset = what.next } }
+      return { { topic = what.place.topic, partition = what.place.partition, offset = what.next } }
     end
     what = what.next
   elseif rawget(what, "topic") ~= nil then

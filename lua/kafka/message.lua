@@ -48,12 +48,14 @@ end
 ---@field eof boolean whether the end of what is there was reached
 ---@field topic string
 ---@field partition integer|nil nil for several partitions
+---@field place {topic: string, partition: integer}|nil the same, also where `columns` asked for those two
 local Batch = {}
 Batch.__index = Batch
 Batch.__name = "kafka.Batch"
 
 function Batch:__tostring()
-  local where = self.partition and ("%s[%d]"):format(self.topic, self.partition) or tostring(self.topic)
+  local topic = type(self.topic) == "string" and self.topic or "the topic"
+  local where = math.type(self.partition) == "integer" and ("%s[%d]"):format(topic, self.partition) or topic
   return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes,
     self.eof and ", at the end" or "")
 end

@@ -2,8 +2,9 @@
 -- connection, shows the fault. The same face as localcluster's as far as a mock can; what it cannot do it refuses with the
 -- reason.
 --
--- What it is not: it makes any topic that a client asks for (`topic_error` shows one as unknown), keeps the last 5 MB of a partition only, knows no offsets by time, no topics made by request, no
--- retention and no security.
+-- What it is not: it makes any topic that a client asks for (`topic_error` shows one as unknown), keeps the last 5 MB of a
+-- partition only, lists no offsets of a group that is not asked for by topic and partition (so no lag), knows no offsets by
+-- time, no topics made by request, no retention and no security.
 
 local core = require "kafka.core"
 local args = require "kafka.args"

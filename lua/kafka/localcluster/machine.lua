@@ -2,6 +2,7 @@
 -- Must not know: Kafka, Java, processes.
 
 local uv = require "luv"
+local await = require "kafka.await"
 
 local M = {}
 
@@ -23,6 +24,9 @@ function M.wait(deadline, look)
     local found, err = look()
     if found or err then
       return found, err
+    end
+    if await.interrupted() then
+      error("interrupted!", 0)
     end
     local left = deadline - M.now()
     if left <= 0 then

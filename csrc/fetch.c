@@ -1,0 +1,201 @@
+/* One fetch from an inbox: up to N bytes of what librdkafka has brought, as message tables or as columns.
+ *
+ * A take first decides how far it goes, then builds the Lua values, and only then moves positions and frees messages: one
+ * that runs out of memory half way has changed nothing. A message is dropped where its partition is no longer open here, or
+ * its offset lies before the position. */
+#include <string.h>
+
+#include "error.h"
+#include "inbox.h"
+#include "message.h"
+#include "misuse.h"
+#include "opt.h"
+
+typedef struct span {
+  size_t end;   /* held[at..end) is taken */
+  size_t count; /* messages in it */
+  size_t bytes;
+  bool error; /* held[end] is an error, and nothing is before it */
+} span;
+
+static bool is_message(const rd_kafka_message_t *m) { return m && !m->err; }
+
+static bool stale(lk_inbox *b, const rd_kafka_message_t *m) {
+  lk_entry *e = lk_inbox_entry(b, m);
+  return !e || (!m->err && e->position >= 0 && m->offset < e->position);
+}
+
+/* Decides how far a take goes: one message at least where there is one, and none past max_bytes after the first. */
+static span measure(lua_State *L, lk_inbox *b, size_t max_bytes, size_t max_count) {
+  if (b->at == b->n) b->at = b->n = 0;
+  span s = {.end = b->at, .count = 0, .bytes = 0, .error = false};
+  for (;; s.end++) {
+    if (s.end == b->n && !lk_inbox_refill(L, b)) return s;
+    rd_kafka_message_t *m = b->held[s.end];
+    if (!m) continue;
+    if (stale(b, m)) {
+      lk_inbox_drop(b, s.end);
+      continue;
+    }
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
+    if (m->err) {
+      s.error = s.count == 0;
+      return s;
+    }
+    size_t size = m->len + m->key_len;
+    if (s.count == max_count || (s.count > 0 && s.bytes + size > max_bytes)) return s;
+    s.count++;
+    s.bytes += size;
+  }
+}
+
+/* Works out where each entry will stand when held[at..end) has been taken. */
+static void plan(lk_inbox *b, size_t end) {
+  for (size_t i = 0; i < b->n_entries; i++) {
+    lk_entry *e = &b->entries[i];
+    e->ahead = e->position;
+    e->ahead_eof = e->eof;
+    e->moved = false;
+  }
+  for (size_t i = b->at; i < end; i++) {
+    const rd_kafka_message_t *m = b->held[i];
+    lk_entry *e = m ? lk_inbox_entry(b, m) : NULL;
+    if (!e) continue;
+    int64_t next = m->err ? m->offset : m->offset + 1;
+    if (next > e->ahead) e->ahead = next;
+    e->ahead_eof = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    e->moved = true;
+  }
+}
+
+/* Makes the plan true and frees the messages. Raises nothing. */
+static void settle(lk_inbox *b, size_t end) {
+  for (size_t i = 0; i < b->n_entries; i++) {
+    b->entries[i].position = b->entries[i].ahead;
+    b->entries[i].eof = b->entries[i].ahead_eof;
+  }
+  for (; b->at < end; b->at++) {
+    if (b->held[b->at]) lk_inbox_drop(b, b->at);
+  }
+}
+
+static void push_tables(lua_State *L, lk_inbox *b, const span *s) {
+  int batch = lua_gettop(L), names = batch + 1;
+  lk_message_names(L);
+  lk_class_push(L, &lk_message_class);
+  int meta = lua_gettop(L), topic = meta + 1;
+  lua_pushnil(L);
+  const rd_kafka_topic_t *rkt = NULL;
+  lua_Integer n = 0;
+  for (size_t i = b->at; i < s->end; i++) {
+    const rd_kafka_message_t *m = b->held[i];
+    if (!is_message(m)) continue;
+    if (m->rkt != rkt) {
+      rkt = m->rkt;
+      lua_pushstring(L, rd_kafka_topic_name(rkt));
+      lua_replace(L, topic);
+    }
+    lk_message_push(L, m, names, topic, meta);
+    lua_rawseti(L, batch, ++n);
+  }
+  lua_settop(L, batch);
+}
+
+static void push_columns(lua_State *L, lk_inbox *b, const span *s, const int *fields, int n_fields) {
+  int batch = lua_gettop(L);
+  for (int f = 0; f < n_fields; f++) {
+    lua_createtable(L, (int)s->count, 0);
+    lua_Integer n = 0;
+    for (size_t i = b->at; i < s->end; i++) {
+      if (!is_message(b->held[i])) continue;
+      lk_message_field(L, b->held[i], fields[f]);
+      lua_rawseti(L, -2, ++n);
+    }
+    lua_setfield(L, batch, lk_message_fields[fields[f]]);
+  }
+}
+
+/* Sets batch.next = the rows {topic, partition, offset} of the partitions that the take moves. */
+static void push_next(lua_State *L, lk_inbox *b) {
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (size_t i = 0; i < b->n_entries; i++) {
+    const lk_entry *e = &b->entries[i];
+    if (!e->moved) continue;
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, e->topic);
+    lua_setfield(L, -2, "topic");
+    lua_pushinteger(L, e->partition);
+    lua_setfield(L, -2, "partition");
+    lua_pushinteger(L, e->ahead);
+    lua_setfield(L, -2, "offset");
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_setfield(L, -2, "next");
+}
+
+static int read_fields(lua_State *L, int idx, int *fields) {
+  int n = 0;
+  if (lua_isnoneornil(L, idx)) return 0;
+  lk_opt_table(L, idx, "columns");
+  for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL && n < LK_FIELDS; i++) {
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    int f = 0;
+    while (f < LK_FIELDS && strcmp(name, lk_message_fields[f]) != 0) f++;
+    if (f == LK_FIELDS) {
+      lk_misuse(L, -1, "each column", "topic, partition, offset, key, value, headers, timestamp or leader_epoch");
+    }
+    fields[n++] = f;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+/* Takes the error at held[at]: nil and its table, with what it is about. */
+static int take_error(lua_State *L, lk_inbox *b) {
+  const rd_kafka_message_t *m = b->held[b->at];
+  lk_error_fail(L, m->err, rd_kafka_message_errstr(m));
+  lua_pushstring(L, m->rkt ? rd_kafka_topic_name(m->rkt) : NULL);
+  lua_setfield(L, -2, "topic");
+  lua_pushinteger(L, m->partition);
+  lua_setfield(L, -2, "partition");
+  if (m->offset >= 0) {
+    lua_pushinteger(L, m->offset);
+    lua_setfield(L, -2, "offset");
+  }
+  lk_inbox_drop(b, b->at++);
+  return 2;
+}
+
+/* take(max_bytes, max_messages, columns) -> batch {messages or columns, n, bytes, next} | nil, err
+ * Never blocks; an empty batch where nothing is there. */
+int lk_inbox_take(lua_State *L) {
+  int fields[LK_FIELDS];
+  lua_settop(L, 4);
+  lk_inbox *b = lk_inbox_check(L);
+  size_t max_bytes = (size_t)lk_opt_int(L, 2, "max_bytes", 0, LUA_MAXINTEGER);
+  size_t max_count = (size_t)lk_opt_int(L, 3, "max_messages", 1, LUA_MAXINTEGER);
+  int n_fields = read_fields(L, 4, fields);
+  lk_inbox_busy(L, b);
+  luaL_checkstack(L, 2 * LK_FIELDS + 8, NULL);
+  span s = measure(L, b, max_bytes, max_count);
+  plan(b, s.end);
+  if (s.error) {
+    settle(b, s.end); /* only ends of partitions are before it */
+    return take_error(L, b);
+  }
+  lua_createtable(L, n_fields ? 0 : (int)s.count, 8);
+  if (n_fields) {
+    push_columns(L, b, &s, fields, n_fields);
+  } else {
+    push_tables(L, b, &s);
+  }
+  push_next(L, b);
+  lua_pushinteger(L, (lua_Integer)s.count);
+  lua_setfield(L, -2, "n");
+  lua_pushinteger(L, (lua_Integer)s.bytes);
+  lua_setfield(L, -2, "bytes");
+  settle(b, s.end);
+  return 1;
+}
