@@ -329,6 +329,16 @@ static int client_gone(lua_State *L) {
   return 1;
 }
 
+/* release(): the pipe too goes, as soon as rk is gone. The last call: fd() must not be watched any more. */
+static int client_release(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  lk_client *c = *h;
+  if (!c || c->control || lk_client_forked(c)) return 0;
+  *h = NULL;
+  unref(c);
+  return 0;
+}
+
 static int client_forked(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   lua_pushboolean(L, *h && lk_client_forked(*h));
@@ -354,4 +364,4 @@ static int client_fatal(lua_State *L) {
 const luaL_Reg lk_client_methods[] = {
     {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd},     {"close", client_close},
     {"gone", client_gone},   {"name", client_name}, {"fatal", client_fatal}, {"forked", client_forked},
-    {NULL, NULL}};
+    {"release", client_release}, {NULL, NULL}};

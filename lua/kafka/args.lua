@@ -45,7 +45,7 @@ function args.nearest(name, set)
   local best, least = nil, math.max(3, #name // 2)
   local lower = name:lower()
   for known in pairs(set) do
-    local d = distance(lower, known)
+    local d = distance(lower, known:lower())
     if d < least or (d == least and best and known < best) then
       best, least = known, d
     end

@@ -16,8 +16,7 @@ local main_thread = debug.getregistry()[1] -- LUA_RIDX_MAINTHREAD
 -- The stand-alone lua notes Ctrl-C as a hook, on the main thread only, that fires at its next instruction. In a coroutine it
 -- would never be seen while this waits, so look for that very hook: lua.c's has all four events and a count of 1, and is not
 -- one that debug.sethook sets.
----@return boolean whether Ctrl-C waits to be noticed
-function await.interrupted()
+local function interrupted()
   local hook, mask, count = debug.gethook(main_thread)
   return hook == "external hook" and count == 1 and mask == "crl"
 end
@@ -41,6 +40,7 @@ function backends.cqueues(handle, seconds)
     }
     handle.cqueues_io = io
     handle.wake = function() io.woken:signal() end
+    handle.unwatch = function() cqueues.cancel(fd) end
   end
   cqueues.poll(io.object, io.woken, seconds)
   handle.core:wait(0)
@@ -127,11 +127,18 @@ local function backend_of(handle)
   return backends.block
 end
 
+---Raises where Ctrl-C came, once: the hook that would raise it in the main thread again is taken away.
+function await.check_interrupt()
+  if not interrupted() then return end
+  debug.sethook(main_thread)
+  error("interrupted!", 0)
+end
+
 ---One wait of at most `seconds`, without serving.
 function await.pause(handle, seconds)
-  if await.interrupted() then error("interrupted!", 0) end
+  await.check_interrupt()
   backend_of(handle)(handle, math.min(seconds, SLICE))
-  if await.interrupted() then error("interrupted!", 0) end
+  await.check_interrupt()
 end
 
 ---Serves `handle` until `done()` gives something true, which is returned, or the deadline passes: then false.

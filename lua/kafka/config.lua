@@ -76,25 +76,26 @@ local function shown(name, value)
   return is_secret(name) and "a value not shown" or core.show(value)
 end
 
-local function refuse(op, name, wanted, value)
-  args.misuse(op, ("setting %s must be %s, got %s"):format(name, wanted, shown(name, value)))
+-- `typed` is the name as the caller wrote it.
+local function refuse(op, row, typed, wanted, value)
+  args.misuse(op, ("setting %s must be %s, got %s"):format(typed, wanted, shown(row.name, value)))
 end
 
-local function check_number(op, row, value, text, wanted)
+local function check_number(op, row, typed, value, text, wanted)
   local n = (text:match("^%-?%d+$") or text:match("^%-?%d*%.%d+$")) and tonumber(text)
   if not n and type(value) == "number" then n = value end -- 1e3
   if n and wanted == "an integer" then n = math.tointeger(n) end
-  if not n or n ~= n then refuse(op, row.name, wanted, value) end
+  if not n or n ~= n then refuse(op, row, typed, wanted, value) end
   local low, high = row.range:match("^(%-?%d+)%s*%.%.%s*(%-?%d+)$")
   if low and (n < tonumber(low) or n > tonumber(high)) then
-    refuse(op, row.name, ("from %s to %s"):format(low, high), value)
+    refuse(op, row, typed, ("from %s to %s"):format(low, high), value)
   end
   return math.type(n) == "integer" and ("%d"):format(n) or ("%.6f"):format(n)
 end
 
 local truth = { ["true"] = true, ["false"] = true, t = true, f = true, ["1"] = true, ["0"] = true }
 
-local function check_word(op, row, value, text)
+local function check_word(op, row, typed, value, text)
   local words, found = {}, false
   for word in row.range:gmatch("[^,%s]+") do
     words[#words + 1] = word
@@ -102,28 +103,28 @@ local function check_word(op, row, value, text)
   end
   local number = row.name == "acks" or row.name == "request.required.acks"
   if #words == 0 or found or number then return text end
-  return refuse(op, row.name, "one of " .. table.concat(words, ", "), value)
+  return refuse(op, row, typed, "one of " .. table.concat(words, ", "), value)
 end
 
 -- A value as librdkafka's string, checked as far as librdkafka says what fits: it reads "100abc" as 100.
-local function render(op, row, value)
+local function render(op, row, typed, value)
   local kind = type(value)
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-    refuse(op, row.name, "a string, a number or a boolean", value)
+    refuse(op, row, typed, "a string, a number or a boolean", value)
   end
   local text = tostring(value)
   if kind == "number" and math.tointeger(value) then text = tostring(math.tointeger(value)) end
-  if text:find("\0", 1, true) then refuse(op, row.name, "a string without NUL", value) end
+  if text:find("\0", 1, true) then refuse(op, row, typed, "a string without NUL", value) end
   if row.kind == "integer" and not row.range:find("[a-z]") then
     if row.name:find("acks") and text == "all" then return text end
-    return check_number(op, row, value, text, "an integer")
+    return check_number(op, row, typed, value, text, "an integer")
   end
-  if row.kind == "float" then return check_number(op, row, value, text, "a number") end
+  if row.kind == "float" then return check_number(op, row, typed, value, text, "a number") end
   if row.kind == "boolean" then
-    if not truth[text:lower()] then refuse(op, row.name, "true or false", value) end
+    if not truth[text:lower()] then refuse(op, row, typed, "true or false", value) end
     return text
   end
-  if row.kind == "enum value" and kind ~= "boolean" then return check_word(op, row, value, text) end
+  if row.kind == "enum value" and kind ~= "boolean" then return check_word(op, row, typed, value, text) end
   return text
 end
 
@@ -181,11 +182,11 @@ function config.split(op, options, own, role)
       if not full then args.unknown(op, "setting", name, set_of(own)) end
       if from[full] then args.misuse(op, ("%s and %s are the same setting"):format(from[full], name)) end
       from[full] = name
-      settings[full] = render(op, config.settings()[full], value)
+      if full == "bootstrap.servers" then check_brokers(op, value) end
+      settings[full] = render(op, config.settings()[full], name, value)
     end
   end
-  local brokers = settings["bootstrap.servers"] or settings["metadata.broker.list"]
-  check_brokers(op, brokers)
+  if not settings["bootstrap.servers"] then check_brokers(op, settings["metadata.broker.list"]) end
   for _, set in ipairs { defaults.both, defaults[role] } do
     for name, value in pairs(set) do
       if settings[name] == nil and config.settings()[name] then settings[name] = value end

@@ -226,6 +226,10 @@ end
 ---Serves what has come, then gives everything back. The library ends in the background.
 function Handle:shut()
   if self.closed then return end
+  if self.core:forked() then
+    self.closed = true
+    return
+  end
   local ok, err = pcall(self.dispatch, self)
   if not ok then log.line(self.name, 3, "a handler raised: " .. tostring(err)) end
   if self.closed then return end -- by a handler
@@ -237,13 +241,17 @@ end
 ---@return boolean whether it has; otherwise it goes on ending in the background
 function Handle:close(deadline)
   self:shut()
+  if self.released then return true end
+  self.released = true
   while not self.core:gone() do
     local left = deadline - core.now()
     if left <= 0 then break end
     await.pause(self, left)
   end
   if self.unwatch then self.unwatch() end
-  return self.core:gone()
+  local gone = self.core:gone()
+  self.core:release()
+  return gone
 end
 
 return handle

@@ -25,9 +25,7 @@ function M.wait(deadline, look)
     if found or err then
       return found, err
     end
-    if await.interrupted() then
-      error("interrupted!", 0)
-    end
+    await.check_interrupt()
     local left = deadline - M.now()
     if left <= 0 then
       return nil

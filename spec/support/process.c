@@ -1,0 +1,109 @@
+/* What the specs need of POSIX and Lua lacks: fork, signals, waiting for a process, and what this process holds. Compiled by
+ * process.lua when first used; no part of the library. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct sigaction at_load; /* what SIGINT does in this program: lua's own handler */
+static volatile sig_atomic_t fired;
+static struct timespec fired_at;
+
+static int p_fork(lua_State *L) {
+  lua_pushinteger(L, fork());
+  return 1;
+}
+
+/* Ends the process without running anything more of it. */
+static int p_exit(lua_State *L) {
+  _exit((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+static int p_kill(lua_State *L) {
+  lua_pushboolean(L, kill((pid_t)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2)) == 0);
+  return 1;
+}
+
+/* waitpid(pid) -> nil while it runs, then its exit code, or minus the signal that ended it */
+static int p_waitpid(lua_State *L) {
+  int status;
+  if (waitpid((pid_t)luaL_checkinteger(L, 1), &status, WNOHANG) <= 0) return 0;
+  lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+  return 1;
+}
+
+static int p_getpid(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+/* nap(): a moment between two looks at a condition */
+static int p_nap(lua_State *L) {
+  struct timespec t = {0, 5000000};
+  (void)L;
+  nanosleep(&t, NULL);
+  return 0;
+}
+
+/* entries(path): how many files a folder holds, such as /proc/self/task */
+static int p_entries(lua_State *L) {
+  DIR *d = opendir(luaL_checkstring(L, 1));
+  if (!d) return luaL_error(L, "%s: %s", lua_tostring(L, 1), strerror(errno));
+  lua_Integer n = 0;
+  for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+  closedir(d);
+  lua_pushinteger(L, n);
+  return 1;
+}
+
+static void on_alarm(int signal) {
+  (void)signal;
+  clock_gettime(CLOCK_MONOTONIC, &fired_at);
+  fired = 1;
+  kill(getpid(), SIGINT);
+}
+
+/* interrupt_in(seconds): this process gets SIGINT then, as by Ctrl-C. lua's handler works once; it is put back here. */
+static int p_interrupt_in(lua_State *L) {
+  double s = luaL_checknumber(L, 1);
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = on_alarm;
+  sigaction(SIGALRM, &a, NULL);
+  sigaction(SIGINT, &at_load, NULL);
+  fired = 0;
+  struct itimerval t = {{0, 0}, {(time_t)s, (suseconds_t)((s - (double)(time_t)s) * 1e6)}};
+  setitimer(ITIMER_REAL, &t, NULL);
+  return 0;
+}
+
+/* since_interrupt() -> seconds, or nil where it has not come */
+static int p_since_interrupt(lua_State *L) {
+  struct timespec t;
+  if (!fired) return 0;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushnumber(L, (double)(t.tv_sec - fired_at.tv_sec) + (double)(t.tv_nsec - fired_at.tv_nsec) / 1e9);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"fork", p_fork},           {"exit", p_exit},
+                                     {"kill", p_kill},           {"waitpid", p_waitpid},
+                                     {"getpid", p_getpid},       {"nap", p_nap},
+                                     {"entries", p_entries},     {"interrupt_in", p_interrupt_in},
+                                     {"since_interrupt", p_since_interrupt}, {NULL, NULL}};
+
+int luaopen_spec_process(lua_State *L);
+
+int luaopen_spec_process(lua_State *L) {
+  sigaction(SIGINT, NULL, &at_load);
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,89 @@
+-- Words for the specs: wait for a condition, expect misuse, expect a failure of the world, read what a partition holds.
+
+local process = require "spec.support.process"
+local kafka = require "kafka"
+
+local try = {}
+
+---Looks until `condition()` is true, at most `seconds`; then fails.
+function try.until_true(seconds, condition, what)
+  local deadline = kafka.now() + seconds
+  while true do
+    local result = condition()
+    if result then return result end
+    if kafka.now() > deadline then
+      error(("%s: not within %g s"):format(what or "the condition", seconds), 2)
+    end
+    process.nap()
+  end
+end
+
+---How long a call took, then what it returned.
+function try.time(f, ...)
+  local start = kafka.now()
+  local results = table.pack(f(...))
+  return kafka.now() - start, table.unpack(results, 1, results.n)
+end
+
+---Expects f(...) to raise one line at the caller's own file that contains every one of `words`.
+---@return string the message
+function try.misuse(words, f, ...)
+  local ok, message = pcall(f, ...)
+  local caller = debug.getinfo(2, "S").short_src
+  if ok then error("no error was raised: " .. tostring(message), 2) end
+  if type(message) ~= "string" then error("not a string was raised: " .. tostring(message), 2) end
+  if message:find "\n" then error("more than one line: " .. message, 2) end
+  if not message:find("^[^:]+:%d+: ") then error("no line in front: " .. message, 2) end
+  if not message:find(caller, 1, true) then error("not at the caller's line: " .. message, 2) end
+  for _, word in ipairs(type(words) == "table" and words or { words }) do
+    if not message:find(word, 1, true) then error(("%q is not in: %s"):format(word, message), 2) end
+  end
+  return message
+end
+
+---Expects (nil, err) with an error object, whose name is `name` where given.
+---@return kafka.Error
+function try.failure(name, value, err, ...)
+  if value ~= nil then error("no failure: " .. tostring(value), 2) end
+  if not kafka.errors.is(err) then error("not an error object: " .. tostring(err), 2) end
+  if name and err.name ~= name then error(("%s expected: %s"):format(name, tostring(err)), 2) end
+  return err, ...
+end
+
+---Everything a partition or partitions reader gives until its end: a list of messages.
+function try.read_all(reader, options)
+  local all, deadline = {}, kafka.now() + 10
+  repeat
+    local batch = assert(reader:fetch(options or { timeout = 0.2 }))
+    for _, m in ipairs(batch) do all[#all + 1] = m end
+  until batch.eof or kafka.now() > deadline
+  return all
+end
+
+---Produces values to one partition and waits for their reports.
+---@param values (string|nil)[]|integer a list, or how many: "1", "2" ...
+function try.fill(brokers, topic, partition, values)
+  if type(values) == "number" then
+    local list = {}
+    for i = 1, values do list[i] = tostring(i) end
+    values = list
+  end
+  local partitions = {}
+  for i = 1, #values do partitions[i] = partition end
+  local p = assert(kafka.producer { brokers = brokers, linger_ms = 0 })
+  assert(p:produce_many(topic, values, { partitions = partitions }))
+  assert(p:flush(10))
+  assert(p:close())
+end
+
+---Takes the log for the time of f(): returns the lines, then what f returned.
+function try.logged(f)
+  local lines, write = {}, kafka.log.write
+  kafka.log.write = function(line) lines[#lines + 1] = line end
+  local results = table.pack(pcall(f, lines))
+  kafka.log.write = write
+  if not results[1] then error(results[2], 0) end
+  return lines, table.unpack(results, 2, results.n)
+end
+
+return try
