@@ -65,24 +65,24 @@ describe("values", function()
 
   it("that librdkafka would read loosely raise", function()
     for _, value in ipairs { "100abc", "", " 100", "0x10", 1.5, true } do
-      try.misuse({ "message.max.bytes", "an integer" }, function() settings { message_max_bytes = value } end)
+      try.misuse({ "message_max_bytes", "an integer" }, function() settings { message_max_bytes = value } end)
     end
-    try.misuse({ "enable.idempotence", "true or false", '"yes"' }, function() settings { enable_idempotence = "yes" } end)
-    try.misuse({ "compression.type", "lz4", '"lz5"' }, function() settings { compression_type = "lz5" } end)
+    try.misuse({ "enable_idempotence", "true or false", '"yes"' }, function() settings { enable_idempotence = "yes" } end)
+    try.misuse({ "compression_type", "lz4", '"lz5"' }, function() settings { compression_type = "lz5" } end)
   end)
 
   it("out of range raise with the range", function()
-    try.misuse({ "message.max.bytes", "1000", "1000000000", "4294967396" },
+    try.misuse({ "message_max_bytes", "1000", "1000000000", "4294967396" },
       function() settings { message_max_bytes = 4294967396 } end)
-    try.misuse({ "message.max.bytes", "1000", "999" }, function() settings { message_max_bytes = 999 } end)
-    try.misuse({ "message.max.bytes", '"4294967396"' }, function() settings { message_max_bytes = "4294967396" } end)
-    try.misuse({ "queue.buffering.max.messages", "-1" }, function() settings { queue_buffering_max_messages = -1 } end)
+    try.misuse({ "message_max_bytes", "1000", "999" }, function() settings { message_max_bytes = 999 } end)
+    try.misuse({ "message_max_bytes", '"4294967396"' }, function() settings { message_max_bytes = "4294967396" } end)
+    try.misuse({ "queue_buffering_max_messages", "-1" }, function() settings { queue_buffering_max_messages = -1 } end)
   end)
 
   it("that are tables, functions or have a NUL raise", function()
-    try.misuse({ "client.id", "a table" }, function() settings { client_id = {} } end)
-    try.misuse({ "client.id", "a function" }, function() settings { client_id = print } end)
-    try.misuse({ "client.id", "NUL" }, function() settings { client_id = "a\0b" } end)
+    try.misuse({ "client_id", "a table" }, function() settings { client_id = {} } end)
+    try.misuse({ "client_id", "a function" }, function() settings { client_id = print } end)
+    try.misuse({ "client_id", "NUL" }, function() settings { client_id = "a\0b" } end)
   end)
 
   it("of acks may be all", function()

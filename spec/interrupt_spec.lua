@@ -97,16 +97,6 @@ describe("Ctrl-C", function()
     ]], { "connect", "fetch", "fetch all", "topic", "watermarks", "partition", "seek", "commit", "committed", "coordinator" })
   end)
 
-  it("stops the wait of a mock", function()
-    assert_all_interrupted(run [[
-      local other = assert(kafka.mock { brokers = 2, topics = { t = 1 } })
-      other:rtt(5)
-      interrupted("leader", other.leader, other, "t", 0, 2)
-      other:rtt(0)
-      other:close()
-    ]], { "leader" })
-  end)
-
   it("stops a wait inside a coroutine, and both the coroutine and the program go on", function()
     local lines = run [[
       local co = coroutine.wrap(function()
@@ -127,5 +117,31 @@ describe("Ctrl-C", function()
       assert.same({ 1, "" }, { r.code, r.out })
       assert.truthy(r.err:find("interrupted!", 1, true))
     end
+  end)
+
+  it("stops a loop of cqueues, which can be caught", function()
+    if not package.searchpath("cqueues", package.path) then pending "cqueues is not installed" end
+    local lines = run [[
+      local loop = require("cqueues").new()
+      loop:wrap(function() part:fetch { timeout = 10 } end)
+      interrupted("loop", loop.loop, loop)
+    ]]
+    assert_all_interrupted(lines, { "loop" })
+  end)
+
+  it("stops a loop of luv, and with it the program", function()
+    if not require "spec.support.luv" then pending "luv is not installed" end
+    local r = child.run(prelude .. [[
+      local uv = require "luv"
+      local own = assert(kafka.connect { brokers = mock.brokers, loop = uv })
+      local waiting = assert(own:partition("first", 0, { offset = "latest" }))
+      coroutine.wrap(function() waiting:fetch { timeout = 10 } end)()
+      process.interrupt_in(0.2)
+      uv.run()
+      print "not here"
+    ]], { timeout = 8 })
+    assert.is_true(r.code ~= 0 and r.code ~= 124, "code " .. r.code)
+    assert.equal("", r.out)
+    assert.truthy(r.err:find("interrupted!", 1, true), r.err)
   end)
 end)

@@ -8,7 +8,7 @@ local mock, producer, k
 setup(function()
   mock = assert(kafka.mock { topics = { first = 1 } })
   producer = assert(kafka.producer { brokers = mock.brokers, linger_ms = 0 })
-  k = assert(kafka.connect { brokers = mock.brokers })
+  k = assert(kafka.connect { brokers = mock.brokers, fetch_wait_max_ms = 10 })
 end)
 teardown(function()
   producer:close()

@@ -8,7 +8,7 @@ local topics = 0
 
 setup(function()
   mock = assert(kafka.mock { brokers = 2 })
-  k = assert(kafka.connect { brokers = mock.brokers, topic_metadata_refresh_interval_ms = 200 })
+  k = assert(kafka.connect { brokers = mock.brokers, topic_metadata_refresh_interval_ms = 200, fetch_wait_max_ms = 10 })
 end)
 teardown(function()
   k:close()

@@ -1,5 +1,6 @@
 -- Real brokers on this machine: started, hurt, and gone when they should be. Needs Java, Maven and lua-luv.
 
+require "spec.support.luv"
 local uv = require "luv"
 local kafka = require "kafka"
 local machine = require "kafka.localcluster.machine"

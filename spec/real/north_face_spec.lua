@@ -1,5 +1,6 @@
 -- The contract on real brokers: what the mock cannot show, or shows too kindly.
 
+require "spec.support.luv"
 local kafka = require "kafka"
 
 local cluster

@@ -24,8 +24,8 @@ function child.run(program, options)
   local f = assert(io.open(base .. ".lua", "wb"))
   f:write(program)
   f:close()
-  local command = ("SPEC_PROCESS=%s timeout -k 1 %d %s %s.lua >%s.out 2>%s.err </dev/null"):format(process.file,
-    options.timeout or 20, os.getenv "LUA" or "lua5.4", base, base, base)
+  local command = ("SPEC_PROCESS=%s timeout -k 1 %d %s %s %s.lua >%s.out 2>%s.err </dev/null"):format(process.file,
+    options.timeout or 20, options.prefix or "", os.getenv "LUA" or "lua5.4", base, base, base)
   local _, how, code = os.execute(command)
   return { code = how == "exit" and code or -code, out = read(base .. ".out"), err = read(base .. ".err") }
 end
