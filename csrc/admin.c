@@ -41,6 +41,7 @@ static int admin_create_topic(lua_State *L) {
   if (!topic) return lk_error_fail(L, RD_KAFKA_RESP_ERR__INVALID_ARG, why);
   read_config(L, 5, topic);
   lk_box *options = lk_box_push(L, options_free);
+  c = lk_client_check(L, 1, LK_ANY);
   rd_kafka_AdminOptions_t *o = options->p = rd_kafka_AdminOptions_new(c->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
   rd_kafka_AdminOptions_set_request_timeout(o, ms > ADMIN_MS_MAX ? ADMIN_MS_MAX : ms, why, sizeof why);
   rd_kafka_AdminOptions_set_operation_timeout(o, ms > ADMIN_MS_MAX ? ADMIN_MS_MAX : ms, why, sizeof why);

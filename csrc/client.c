@@ -63,6 +63,7 @@ static lk_yard *yard_of(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &yard_key);
   yard_ref *r = lua_touserdata(L, -1);
   lua_pop(L, 1);
+  if (!r->yard) luaL_error(L, "the Lua state is closing: no kafka client can be opened any more");
   return r->yard;
 }
 
@@ -166,15 +167,7 @@ static int client_tostring(lua_State *L) {
   return 1;
 }
 
-/* The end of a drain, by whatever exit: the handle stands as a to-be-closed value in client_drain's frame. */
-static int client_drained(lua_State *L) {
-  lk_client **h = lk_class_test(L, 1, &lk_client_class);
-  if (h && *h) (*h)->draining = false;
-  return 0;
-}
-
-static const luaL_Reg client_meta[] = {
-    {"__gc", client_gc}, {"__tostring", client_tostring}, {"__close", client_drained}, {NULL, NULL}};
+static const luaL_Reg client_meta[] = {{"__gc", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
 const lk_class lk_client_class = {"kafka.client", client_meta};
 
 lk_client *lk_client_check(lua_State *L, int idx, int type) {
@@ -260,26 +253,20 @@ int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0
 
 /* ---- methods ---- */
 
-/* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the
- * limit was reached and something may be left. */
-static int client_drain(lua_State *L) {
+/* The part of a drain that allocates: self, list, tail, budget -> tail, more. */
+static int drain_body(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, LK_ANY);
-  lk_opt_table(L, 2, "list");
   lk_hand *h = &c->hand;
-  lua_Integer tail = lk_opt_int(L, 3, "tail", 0, LUA_MAXINTEGER);
-  int budget = (int)lk_opt_int(L, 4, "max", 1, 1000000);
-  if (c->draining) { /* a finalizer that ran within a drain; the outer one goes on */
-    lua_settop(L, 3);
-    lua_pushboolean(L, 0);
-    return 2;
-  }
   luaL_checkstack(L, 24, NULL);
-  lua_pushvalue(L, 1);
-  lua_toclose(L, -1);
-  c->draining = true;
   h->list = 2;
-  h->tail = tail;
-  h->budget = budget;
+  h->tail = lua_tointeger(L, 3);
+  h->budget = (int)lua_tointeger(L, 4);
+  /* A drain that ran out of memory may have left records that its caller did not hear of. */
+  while (lua_rawgeti(L, 2, h->tail + 1) != LUA_TNIL) {
+    h->tail += 2;
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 4);
   while (h->budget > 0 && (c->done || (c->done = lk_port_take(c->port)))) {
     lua_pushinteger(L, c->done->ticket);
     c->done->push(L, c->done);
@@ -293,12 +280,30 @@ static int client_drain(lua_State *L) {
   return 2;
 }
 
+/* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the
+ * limit was reached and something may be left. Returns nothing to a finalizer that runs within a drain: the outer one
+ * goes on. The mark is taken back by a protected call, the only way that needs no memory. */
+static int client_drain(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_opt_table(L, 2, "list");
+  lk_opt_int(L, 3, "tail", 0, LUA_MAXINTEGER);
+  lk_opt_int(L, 4, "max", 1, 1000000);
+  lua_settop(L, 4);
+  if (c->draining) return 0;
+  c->draining = true;
+  lua_pushcfunction(L, drain_body);
+  for (int i = 1; i <= 4; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, 4, 2, 0);
+  c->draining = false; /* c lives: its handle is at 1, and cannot be closed while this is set */
+  return status == LUA_OK ? 2 : lua_error(L);
+}
+
 /* wait(ms) -> true when the client has something to drain; at most 0.1 s. Works on a client that is closing too. */
 static int client_wait(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   int ms = lk_opt_ms(L, 2);
-  if (!*h || lk_client_forked(*h)) lk_misuse_error(L, "attempt to wait on a closed kafka client");
-  lua_pushboolean(L, lk_port_wait((*h)->port, ms > SLICE_MS ? SLICE_MS : ms));
+  bool there = *h && !lk_client_forked(*h);
+  lua_pushboolean(L, there && lk_port_wait((*h)->port, ms > SLICE_MS ? SLICE_MS : ms));
   return 1;
 }
 
@@ -310,14 +315,25 @@ static int client_fd(lua_State *L) {
   return 1;
 }
 
+static bool is_busy(const lk_client *c) {
+  bool busy = c->draining;
+  for (const lk_child *child = c->children; child; child = child->next) busy = busy || child->busy;
+  return busy;
+}
+
+/* busy() -> whether this is a finalizer that runs within a call which reads the client: it cannot be closed now. */
+static int client_busy(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  lua_pushboolean(L, *h && !lk_client_forked(*h) && is_busy(*h));
+  return 1;
+}
+
 /* close(): gives everything back; rk is destroyed on a thread. */
 static int client_close(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   lk_client *c = *h;
   if (!c || lk_client_forked(c)) return 0;
-  bool busy = c->draining;
-  for (lk_child *child = c->children; child; child = child->next) busy = busy || child->busy;
-  if (busy) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
+  if (is_busy(c)) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
   lk_client_shut(c);
   return 0;
 }
@@ -364,4 +380,4 @@ static int client_fatal(lua_State *L) {
 const luaL_Reg lk_client_methods[] = {
     {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd},     {"close", client_close},
     {"gone", client_gone},   {"name", client_name}, {"fatal", client_fatal}, {"forked", client_forked},
-    {"release", client_release}, {NULL, NULL}};
+    {"release", client_release}, {"busy", client_busy}, {NULL, NULL}};

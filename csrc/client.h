@@ -54,7 +54,10 @@ void lk_child_remove(lk_child *child);
 
 #define LK_ANY (-1)
 
-/* The open client at `idx`, of the type given (LK_ANY: any); misuse where closed, or in a process forked since. */
+/* The open client at `idx`, of the type given (LK_ANY: any); misuse where closed, or in a process forked since.
+ *
+ * Any allocation may run a finalizer, and a finalizer may close the client: check again after the last one, just before
+ * the library is called. A check that succeeds allocates nothing. */
 lk_client *lk_client_check(lua_State *L, int idx, int type);
 
 /* True in a child process forked after the client was opened: its threads do not exist there. */
@@ -66,7 +69,8 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box);
 /* Gives back all the handle holds, and lets go of rk. Idempotent. */
 void lk_client_shut(lk_client *c);
 
-/* The cached topic object whose name is at `name`; `handle` is the client's userdata. Owned by the client. */
+/* The cached topic object whose name is at `name`; `handle` is the client's userdata. Owned by the client. May allocate:
+ * check the client again before using it. */
 rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name);
 
 /* Keeps rk alive for work under way, and lets go of it again: from any thread. */

@@ -9,8 +9,9 @@
 typedef rd_kafka_error_t *(*change)(rd_kafka_t *, const rd_kafka_topic_partition_list_t *);
 
 static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  rd_kafka_error_t *e = f(c->rk, lk_tpl_push(L, 2, offsets));
+  lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
+  rd_kafka_error_t *e = f(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, list);
   if (e) return lk_error_take(L, e);
   lua_pushboolean(L, 1);
   return 1;
@@ -27,8 +28,8 @@ static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 
 /* assigned() -> rows */
 static int consumer_assigned(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   lk_box *box = lk_box_push(L, list_free);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_topic_partition_list_t *list = NULL;
   rd_kafka_resp_err_t err = rd_kafka_assignment(c->rk, &list);
   if (err) return lk_error_fail(L, err, NULL);

@@ -135,21 +135,22 @@ static void push_next(lua_State *L, lk_inbox *b) {
 }
 
 static int read_fields(lua_State *L, int idx, int *fields) {
-  int n = 0;
   if (lua_isnoneornil(L, idx)) return 0;
   lk_opt_table(L, idx, "columns");
-  for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL && n < LK_FIELDS; i++) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
+  if (n < 1 || n > LK_FIELDS) lk_misuse(L, idx, "columns", "a list of 1 to 8 field names");
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, idx, i);
     const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     int f = 0;
     while (f < LK_FIELDS && strcmp(name, lk_message_fields[f]) != 0) f++;
     if (f == LK_FIELDS) {
       lk_misuse(L, -1, "each column", "topic, partition, offset, key, value, headers, timestamp or leader_epoch");
     }
-    fields[n++] = f;
+    fields[i - 1] = f;
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
-  return n;
+  return (int)n;
 }
 
 /* Takes the error at held[at]: nil and its table, with what it is about. */
@@ -168,18 +169,13 @@ static int take_error(lua_State *L, lk_inbox *b) {
   return 2;
 }
 
-/* take(max_bytes, max_messages, columns) -> batch {messages or columns, n, bytes, next} | nil, err
- * Never blocks; an empty batch where nothing is there. */
-int lk_inbox_take(lua_State *L) {
+/* The part of a take that allocates; the arguments are checked. */
+static int take_body(lua_State *L) {
   int fields[LK_FIELDS];
-  lua_settop(L, 4);
-  lk_inbox *b = lk_inbox_check(L);
-  size_t max_bytes = (size_t)lk_opt_int(L, 2, "max_bytes", 0, LUA_MAXINTEGER);
-  size_t max_count = (size_t)lk_opt_int(L, 3, "max_messages", 1, LUA_MAXINTEGER);
-  int n_fields = read_fields(L, 4, fields);
-  lk_inbox_busy(L, b);
+  lk_inbox *b = lua_touserdata(L, 1);
   luaL_checkstack(L, 2 * LK_FIELDS + 8, NULL);
-  span s = measure(L, b, max_bytes, max_count);
+  int n_fields = read_fields(L, 4, fields);
+  span s = measure(L, b, (size_t)lua_tointeger(L, 2), (size_t)lua_tointeger(L, 3));
   plan(b, s.end);
   if (s.error) {
     settle(b, s.end); /* only ends of partitions are before it */
@@ -198,4 +194,20 @@ int lk_inbox_take(lua_State *L) {
   lua_setfield(L, -2, "bytes");
   settle(b, s.end);
   return 1;
+}
+
+/* take(max_bytes, max_messages, columns) -> batch {messages or columns, n, bytes, next} | nil, err
+ * Never blocks; an empty batch where nothing is there. Busy until it returns: a finalizer that calls back in is refused.
+ * The mark is taken back by a protected call, the only way that needs no memory. */
+int lk_inbox_take(lua_State *L) {
+  lua_settop(L, 4);
+  lk_inbox *b = lk_inbox_check(L);
+  lk_opt_int(L, 2, "max_bytes", 0, LUA_MAXINTEGER);
+  lk_opt_int(L, 3, "max_messages", 1, LUA_MAXINTEGER);
+  b->child.busy = true;
+  lua_pushcfunction(L, take_body);
+  for (int i = 1; i <= 4; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, 4, LUA_MULTRET, 0);
+  b->child.busy = false;
+  return status == LUA_OK ? lua_gettop(L) - 4 : lua_error(L);
 }

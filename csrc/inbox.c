@@ -37,10 +37,9 @@ static void inbox_shut(lk_child *child) {
 }
 
 static int inbox_gc(lua_State *L);
-static int inbox_taken(lua_State *L);
 static int inbox_tostring(lua_State *L);
 static const luaL_Reg inbox_meta[] = {
-    {"__gc", inbox_gc}, {"__close", inbox_taken}, {"__tostring", inbox_tostring}, {NULL, NULL}};
+    {"__gc", inbox_gc}, {"__tostring", inbox_tostring}, {NULL, NULL}};
 static const lk_class inbox_class = {"kafka.inbox", inbox_meta};
 
 static int inbox_gc(lua_State *L) {
@@ -48,13 +47,6 @@ static int inbox_gc(lua_State *L) {
   if (!b || !b->child.client || lk_client_forked(b->child.client)) return 0;
   inbox_shut(&b->child);
   lk_child_remove(&b->child);
-  return 0;
-}
-
-/* The end of a take, by whatever exit. */
-static int inbox_taken(lua_State *L) {
-  lk_inbox *b = lk_class_test(L, 1, &inbox_class);
-  if (b) b->child.busy = false;
   return 0;
 }
 
@@ -76,11 +68,11 @@ lk_inbox *lk_inbox_check(lua_State *L) {
 
 /* client:inbox() -> lk_inbox */
 static int client_inbox(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   lk_inbox *b = lk_class_new(L, &inbox_class, sizeof *b, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  lk_child_add(c, &b->child, inbox_shut);
+  lk_child_add(lk_client_check(L, 1, RD_KAFKA_CONSUMER), &b->child, inbox_shut);
   return 1;
 }
 
@@ -207,12 +199,6 @@ bool lk_inbox_refill(lua_State *L, lk_inbox *b) {
     return true;
   }
   return false;
-}
-
-void lk_inbox_busy(lua_State *L, lk_inbox *b) {
-  lua_pushvalue(L, 1);
-  lua_toclose(L, -1);
-  b->child.busy = true;
 }
 
 static const luaL_Reg methods[] = {{"open", inbox_open},   {"drop", inbox_drop},   {"position", inbox_position},

@@ -33,9 +33,6 @@ typedef struct lk_inbox {
 /* The open inbox at argument 1. */
 lk_inbox *lk_inbox_check(lua_State *L);
 
-/* Marks the inbox busy until the C function ends, by whatever exit: a finalizer that calls back in is refused. */
-void lk_inbox_busy(lua_State *L, lk_inbox *b);
-
 /* The entry a message belongs to; NULL where its partition is not open here. */
 lk_entry *lk_inbox_entry(lk_inbox *b, const rd_kafka_message_t *m);
 

@@ -39,9 +39,10 @@ static void job_clear(lk_task *t) {
 
 static void job_free(void *p) { job_clear(p); }
 
-void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
+void *lk_job_push(lua_State *L, int type, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
                   void (*clear)(lk_job *)) {
   lk_box *box = lk_box_push(L, job_free);
+  lk_client *c = lk_client_check(L, 1, type);
   lk_job *j = calloc(1, size);
   if (!j) luaL_error(L, "out of memory");
   j->task = (lk_task){.run = job_run, .push = job_push, .clear = job_clear};

@@ -16,8 +16,9 @@ struct lk_job {
   rd_kafka_error_t *error;               /* the same, richer */
 };
 
-/* Allocates a job of `size` bytes, zeroed, in a box on the stack: nothing leaks where preparing it raises. */
-void *lk_job_push(lua_State *L, lk_client *c, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
+/* Allocates a job of `size` bytes, zeroed, for the client at 1, in a box on the stack: nothing leaks where preparing it
+ * raises. Checks the client after it has allocated. */
+void *lk_job_push(lua_State *L, int type, size_t size, void (*run)(lk_job *), void (*push)(lua_State *, lk_job *),
                   void (*clear)(lk_job *));
 /* Starts the job whose box is at `box`; returns what the Lua function returns: true, or nil and the error. */
 int lk_job_start(lua_State *L, int box, int64_t ticket);

@@ -115,13 +115,13 @@ static void metadata_push(lua_State *L, lk_job *j) {
 /* metadata(what, ms, ticket) -> true | nil, err; what: a topic's name, true for all topics, false for brokers only.
  * The record is {brokers, topics, answered_by, controller, cluster_id} or {err}. */
 static int client_metadata(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_client_check(L, 1, LK_ANY);
   bool named = !lua_isboolean(L, 2);
   const char *topic = named ? lk_opt_topic(L, 2) : NULL;
   bool all = !named && lua_toboolean(L, 2);
   int ms = lk_opt_ms(L, 3);
   int64_t ticket = lk_ticket(L, 4);
-  metadata_job *j = lk_job_push(L, c, sizeof *j, metadata_run, metadata_push, metadata_clear);
+  metadata_job *j = lk_job_push(L, LK_ANY, sizeof *j, metadata_run, metadata_push, metadata_clear);
   if (topic && !(j->topic = strdup(topic))) return luaL_error(L, "out of memory");
   j->all = all;
   j->ms = ms;

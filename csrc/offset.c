@@ -19,6 +19,7 @@ static int offset_commit(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   int64_t ticket = lk_ticket(L, 3);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_REAL);
+  c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_resp_err_t err = rd_kafka_commit_queue(c->rk, list, c->control, NULL, (void *)(intptr_t)ticket);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
@@ -59,11 +60,12 @@ static void list_push(lua_State *L, lk_job *j) {
   lua_setfield(L, -2, "rows");
 }
 
-static int list_start(lua_State *L, lk_client *c, void (*run)(lk_job *), lk_tpl_offsets offsets) {
+static int list_start(lua_State *L, int type, void (*run)(lk_job *), lk_tpl_offsets offsets) {
+  lk_client_check(L, 1, type);
   int ms = lk_opt_ms(L, 3);
   int64_t ticket = lk_ticket(L, 4);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
-  list_job *j = lk_job_push(L, c, sizeof *j, run, list_push, list_clear);
+  list_job *j = lk_job_push(L, type, sizeof *j, run, list_push, list_clear);
   j->list = rd_kafka_topic_partition_list_copy(list);
   j->ms = ms;
   return lk_job_start(L, lua_gettop(L), ticket);
@@ -76,7 +78,7 @@ static void committed_run(lk_job *j) {
 
 /* committed(rows, ms, ticket) -> true | nil, err; the record is {rows} or {err}; no offset: nothing was committed */
 static int offset_committed(lua_State *L) {
-  return list_start(L, lk_client_check(L, 1, RD_KAFKA_CONSUMER), committed_run, LK_TPL_NONE);
+  return list_start(L, RD_KAFKA_CONSUMER, committed_run, LK_TPL_NONE);
 }
 
 static void times_run(lk_job *j) {
@@ -87,7 +89,7 @@ static void times_run(lk_job *j) {
 /* offsets_for_times(rows, ms, ticket): the offset of each row is a timestamp; the record is as for committed, with the
  * first offset at or after that time */
 static int offset_times(lua_State *L) {
-  return list_start(L, lk_client_check(L, 1, LK_ANY), times_run, LK_TPL_REAL);
+  return list_start(L, LK_ANY, times_run, LK_TPL_REAL);
 }
 
 /* ---- watermarks ---- */
@@ -117,12 +119,12 @@ static void marks_clear(lk_job *j) { free(((marks_job *)j)->topic); }
 
 /* watermarks(topic, partition, ms, ticket) -> true | nil, err; the record is {earliest, latest} or {err} */
 static int offset_watermarks(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_client_check(L, 1, LK_ANY);
   const char *topic = lk_opt_topic(L, 2);
   int32_t partition = lk_opt_partition(L, 3);
   int ms = lk_opt_ms(L, 4);
   int64_t ticket = lk_ticket(L, 5);
-  marks_job *j = lk_job_push(L, c, sizeof *j, marks_run, marks_push, marks_clear);
+  marks_job *j = lk_job_push(L, LK_ANY, sizeof *j, marks_run, marks_push, marks_clear);
   j->topic = strdup(topic);
   if (!j->topic) return luaL_error(L, "out of memory");
   j->partition = partition;
@@ -134,11 +136,13 @@ static int offset_watermarks(lua_State *L) {
 
 static void options_free(void *p) { rd_kafka_AdminOptions_destroy(p); }
 
-static rd_kafka_AdminOptions_t *options(lua_State *L, lk_client *c, rd_kafka_admin_op_t op, int ms, int64_t ticket) {
+/* The longest time always, and Lua keeps the deadline: librdkafka aborts the process where a coordinator answers a request
+ * that has timed out in the library (its issue 4605). */
+static rd_kafka_AdminOptions_t *options(lua_State *L, rd_kafka_admin_op_t op, int64_t ticket) {
   char why[256];
   lk_box *box = lk_box_push(L, options_free);
-  rd_kafka_AdminOptions_t *o = box->p = rd_kafka_AdminOptions_new(c->rk, op);
-  rd_kafka_AdminOptions_set_request_timeout(o, ms > ADMIN_MS_MAX ? ADMIN_MS_MAX : ms, why, sizeof why);
+  rd_kafka_AdminOptions_t *o = box->p = rd_kafka_AdminOptions_new(lk_client_check(L, 1, LK_ANY)->rk, op);
+  rd_kafka_AdminOptions_set_request_timeout(o, ADMIN_MS_MAX, why, sizeof why);
   rd_kafka_AdminOptions_set_opaque(o, (void *)(intptr_t)ticket);
   return o;
 }
@@ -149,31 +153,31 @@ static void alter_group_free(void *p) { rd_kafka_AlterConsumerGroupOffsets_destr
 
 #define GROUP_MAX 32767 /* a Kafka string's length */
 
-/* group_offsets(group, rows or nil for all, ms, ticket) -> true; the record is {rows} or {err} */
+/* group_offsets(group, rows or nil for all, ticket) -> true; the record is {rows} or {err} */
 static int offset_group_list(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_client_check(L, 1, LK_ANY);
   const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
-  int ms = lk_opt_ms(L, 4);
-  int64_t ticket = lk_ticket(L, 5);
+  int64_t ticket = lk_ticket(L, 4);
   const rd_kafka_topic_partition_list_t *list = lua_isnil(L, 3) ? NULL : lk_tpl_push(L, 3, LK_TPL_NONE);
-  rd_kafka_AdminOptions_t *o = options(L, c, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ms, ticket);
+  rd_kafka_AdminOptions_t *o = options(L, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ticket);
   lk_box *box = lk_box_push(L, list_group_free);
   rd_kafka_ListConsumerGroupOffsets_t *request = box->p = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
   rd_kafka_ListConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* alter_group_offsets(group, rows, ms, ticket) -> true; the record is {rows} or {err} */
+/* alter_group_offsets(group, rows, ticket) -> true; the record is {rows} or {err} */
 static int offset_group_alter(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  lk_client_check(L, 1, LK_ANY);
   const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
-  int ms = lk_opt_ms(L, 4);
-  int64_t ticket = lk_ticket(L, 5);
+  int64_t ticket = lk_ticket(L, 4);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 3, LK_TPL_REAL);
-  rd_kafka_AdminOptions_t *o = options(L, c, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ms, ticket);
+  rd_kafka_AdminOptions_t *o = options(L, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ticket);
   lk_box *box = lk_box_push(L, alter_group_free);
   rd_kafka_AlterConsumerGroupOffsets_t *request = box->p = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
   rd_kafka_AlterConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
   lua_pushboolean(L, 1);
   return 1;

@@ -66,13 +66,15 @@ static int producer_produce(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
   lua_settop(L, 8);
   item m;
-  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
   m.value = lk_opt_bytes(L, 3, "value", &m.value_len);
   m.key = lk_opt_bytes(L, 4, "key", &m.key_len);
   m.partition = lua_isnil(L, 5) ? RD_KAFKA_PARTITION_UA : lk_opt_partition(L, 5);
   m.timestamp = read_timestamp(L, 6);
   m.ticket = (void *)(intptr_t)lk_ticket(L, 8);
-  rd_kafka_resp_err_t err = hand_over(c, topic, &m, read_headers(L, 7));
+  lk_box *headers = read_headers(L, 7);
+  rd_kafka_topic_t *topic = lk_client_topic(L, lk_client_check(L, 1, RD_KAFKA_PRODUCER), 1, 2);
+  c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  rd_kafka_resp_err_t err = hand_over(c, topic, &m, headers);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;
@@ -136,7 +138,9 @@ static int producer_many(lua_State *L) {
     item m;
     read_item(L, i, &m);
     m.ticket = ticket;
-    rd_kafka_resp_err_t err = hand_over(c, topic, &m, read_headers(L, column(L, 7, i)));
+    lk_box *headers = read_headers(L, column(L, 7, i));
+    c = lk_client_check(L, 1, RD_KAFKA_PRODUCER); /* closed since, it would have taken the topic with it */
+    rd_kafka_resp_err_t err = hand_over(c, topic, &m, headers);
     if (err) {
       lua_pushinteger(L, i);
       lk_error_push(L, err, NULL);
@@ -185,10 +189,10 @@ static void flush_push(lua_State *L, lk_job *j) {
 
 /* flush(ms, ticket) -> true | nil, err */
 static int producer_flush(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  lk_client_check(L, 1, RD_KAFKA_PRODUCER);
   int ms = lk_opt_ms(L, 2);
   int64_t ticket = lk_ticket(L, 3);
-  flush_job *j = lk_job_push(L, c, sizeof *j, flush_run, flush_push, NULL);
+  flush_job *j = lk_job_push(L, RD_KAFKA_PRODUCER, sizeof *j, flush_run, flush_push, NULL);
   j->ms = ms;
   return lk_job_start(L, lua_gettop(L), ticket);
 }

@@ -50,7 +50,7 @@ function admin.create_topic(client, options)
   end
   client.created[o.name] = core.now()
   local topic
-  topic, err = client:topic(o.name, math.max(1, deadline - core.now()))
+  topic, err = client:topic(o.name, math.max(0, deadline - core.now()))
   if not topic then return nil, err end
   return true
 end

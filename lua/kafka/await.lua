@@ -134,6 +134,11 @@ function await.check_interrupt()
   error("interrupted!", 0)
 end
 
+---@return boolean whether a raised value is Ctrl-C: in the main thread lua.c raises it, with a place before it
+function await.is_interrupt(raised)
+  return type(raised) == "string" and raised:find("interrupted!$") ~= nil
+end
+
 ---One wait of at most `seconds`, without serving.
 function await.pause(handle, seconds)
   await.check_interrupt()

@@ -215,8 +215,10 @@ function Client:offsets_at(topic, timestamp, timeout)
     fits = function(v) return type(v) == "number" and math.tointeger(v) and v >= 1e11 end,
   })
   timeout = timeout_of("offsets_at", timeout)
+  local deadline = now() + timeout
   local found, err = self:topic(topic, timeout)
   if not found then return nil, err end
+  timeout = math.max(0, deadline - now())
   local rows = {}
   for i, p in ipairs(found.partitions) do rows[i] = { topic = topic, partition = p.partition, offset = timestamp } end
   local answer
@@ -270,7 +272,7 @@ end
 
 ---How far a group is behind, over all it has committed.
 ---@param name string
----@param timeout number|nil seconds for each request (default 10)
+---@param timeout number|nil seconds for all requests together (default 10)
 ---@return integer|nil messages
 ---@return {topic: string, partition: integer, committed: integer, latest: integer, lag: integer}[]|kafka.Error
 function Client:lag(name, timeout)
@@ -303,19 +305,22 @@ end
 
 -- The end ------------------------------------------------------------------------------------------------------------
 
----Closes everything that was opened here, partitions included. Closing twice is harmless.
+---Closes everything that was opened here, partitions included. Closing twice is harmless: the second waits again for what
+---had not ended.
 ---@param timeout number|nil seconds (default 10)
 ---@return true|nil
 ---@return kafka.Error|nil where librdkafka had not ended in time: it goes on ending in the background
 function Client:close(timeout)
   if getmetatable(self) ~= Client then args.fail("close", "the object", "a kafka.Client", self) end
-  if self.closed then return true end
-  self.closed = true
   local deadline = now() + timeout_of("close", timeout)
-  for feed in pairs(self.feeds) do feed:close() end
   local all = {}
   for _, h in ipairs(self.handles) do all[#all + 1] = h end
   for _, h in pairs(self.groups) do all[#all + 1] = h end
+  for _, h in ipairs(all) do
+    if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this client cannot close it") end
+  end
+  self.closed = true
+  for feed in pairs(self.feeds) do pcall(feed.close, feed) end
   for _, h in ipairs(all) do h:shut() end -- all begin to end before the first is waited for
   local left = 0
   for _, h in ipairs(all) do

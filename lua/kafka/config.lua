@@ -44,10 +44,32 @@ local defaults = {
 
 -- Settings whose values are shown nowhere.
 local function is_secret(name)
-  return name:find("password", 1, true) or name:find("secret", 1, true) or name:find("token", 1, true)
+  return name:find("^ssl_") or name:find("password", 1, true) or name:find("secret", 1, true) or name:find("token", 1, true)
     or name:find("%.pem$") or name:find("oauthbearer.config", 1, true) or name == "ssl.key.pem"
 end
 config.is_secret = is_secret
+
+-- Settings that the flows above stand on: another value is refused, with the reason.
+local refused = {
+  both = {
+    ["log.queue"] = { only = "true", why = "log lines never come from a thread" },
+    ["transactional.id"] = { why = "this version has no transactions yet" },
+  },
+  producer = {
+    ["delivery.report.only.error"] = { only = "false", why = "every message has a report" },
+  },
+  partitions = {
+    ["auto.offset.reset"] = { only = "error", why = "an offset that does not exist is reported; seek decides" },
+    ["enable.auto.commit"] = { only = "false", why = "commit says what was handled" },
+    ["enable.auto.offset.store"] = { only = "false", why = "commit says what was handled" },
+  },
+}
+
+local function check_refused(op, role, name, typed, text)
+  local row = refused.both[name] or (refused[role] or {})[name]
+  if not row or row.only == text then return end
+  args.misuse(op, ("setting %s cannot be given%s: %s"):format(typed, row.only and " as anything but " .. row.only or "", row.why))
+end
 
 local known
 
@@ -109,6 +131,9 @@ end
 -- A value as librdkafka's string, checked as far as librdkafka says what fits: it reads "100abc" as 100.
 local function render(op, row, typed, value)
   local kind = type(value)
+  if row.kind:find("dedicated API", 1, true) then
+    args.misuse(op, ("setting %s cannot be given in a table"):format(typed))
+  end
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
     refuse(op, row, typed, "a string, a number or a boolean", value)
   end
@@ -184,6 +209,7 @@ function config.split(op, options, own, role)
       from[full] = name
       if full == "bootstrap.servers" then check_brokers(op, value) end
       settings[full] = render(op, config.settings()[full], name, value)
+      check_refused(op, role, full, name, settings[full])
     end
   end
   if not settings["bootstrap.servers"] then check_brokers(op, settings["metadata.broker.list"]) end

@@ -17,6 +17,7 @@ Feed.__index = Feed
 local MAX_BYTES = 1 << 20 -- of a fetch, where nothing is said
 local MANY = 1000000 -- messages of a fetch at most
 local DEFAULT_TIMEOUT = 10 -- seconds
+local ENDS_TIME = 0.5 -- seconds that the look-up of the ends may take beyond a fetch's own
 
 local fetch_options = {
   max_bytes = args.integer(0, math.maxinteger),
@@ -25,8 +26,8 @@ local fetch_options = {
   columns = args.table,
 }
 
----@param client table the kafka.connect object: `watermarks` and `errors`
----@param h table its handle
+---@param client table the kafka.connect object: `serve` and `watermarks`
+---@param h table one of its handles
 local function open(client, h, topic)
   return setmetatable({
     client = client,
@@ -44,6 +45,7 @@ end
 
 -- Takes the partition up at `offset`: an integer, or librdkafka's number of a named position.
 local function assign(self, partition, offset)
+  self.inbox:drop(self.topic, partition) -- what a call that ran out of memory may have left
   self.inbox:open(self.topic, partition, offset >= 0 and offset or nil)
   local ok, raw = self.handle.core:add(row(self, partition, offset))
   if ok then return true end
@@ -66,11 +68,15 @@ end
 
 ---Adds a partition that is read from `start` on.
 function Feed:add(partition, start)
-  local ok, err = assign(self, partition, start)
-  if not ok then return nil, err end
+  -- Known first, so that close gives back what an error half way leaves.
   self.parts[partition] = { start = start, assigned = true, place = { topic = self.topic, partition = partition } }
   self.handle.taken[self.topic .. "\0" .. partition] = true
-  return true
+  return take_up(self, partition, start)
+end
+
+-- Another coroutine may have closed this feed while the caller waited.
+local function closed_meanwhile(self, op)
+  return errors.new { name = "_DESTROY", op = op, topic = self.topic, message = "it was closed meanwhile" }
 end
 
 ---The next offset to be handed out, or the number of the named position it starts from.
@@ -82,6 +88,7 @@ end
 
 ---Goes on at `offset` with the next fetch.
 function Feed:seek(partition, offset)
+  if self.closed then return nil, closed_meanwhile(self, "seek") end
   local part = self.parts[partition]
   if part.assigned then unassign(self, partition) end
   part.start, part.stopped, part.assigned = offset, nil, false
@@ -108,20 +115,26 @@ end
 
 -- Errors of a partition ----------------------------------------------------------------------------------------------
 
+-- Stops the partition at an offset that does not exist. At once: a seek by another coroutine must not be undone later.
 local function out_of_range(self, raw, partition)
   local part = self.parts[partition]
   local asked = raw.offset or self:position(partition)
-  local earliest, latest = self.client:watermarks(self.topic, partition, 5)
-  local ends = earliest and ("the partition holds %d to %d (the next is %d)"):format(earliest, latest - 1, latest)
-    or "its ends could not be asked: " .. latest.message
-  if earliest and earliest == latest then ends = ("the partition is empty, its next offset is %d"):format(latest) end
-  local err = errors.from(raw, { op = "fetch", topic = self.topic, partition = partition, offset = asked,
-    name = "OFFSET_OUT_OF_RANGE", code = 1, earliest = earliest or nil, latest = earliest and latest or nil,
-    message = ("offset %d does not exist: %s; seek to one that does"):format(asked, ends) })
-  part.stopped = err
   unassign(self, partition)
   part.start, part.assigned = asked, false
-  return err
+  part.stopped = errors.from(raw, { op = "fetch", topic = self.topic, partition = partition, offset = asked,
+    name = "OFFSET_OUT_OF_RANGE", code = 1, message = ("offset %d does not exist; seek to one that does"):format(asked) })
+  return part.stopped
+end
+
+-- Says between which ends the partition's offsets lie, where they can be had.
+local function name_ends(self, err, seconds)
+  if err.earliest then return end
+  local earliest, latest = self.client:watermarks(self.topic, err.partition, math.max(seconds, ENDS_TIME))
+  if not earliest then return end
+  err.earliest, err.latest = earliest, latest
+  local ends = earliest == latest and ("the partition is empty, its next offset is %d"):format(latest)
+    or ("the partition holds %d to %d (the next is %d)"):format(earliest, latest - 1, latest)
+  err.message = ("offset %d does not exist: %s; seek to one that does"):format(err.offset, ends)
 end
 
 -- An error that the inbox gave: the object to return, or nil where it is out of date.
@@ -134,12 +147,6 @@ local function understand(self, raw)
     return out_of_range(self, raw, raw.partition)
   end
   return errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause() })
-end
-
-local function stopped(self)
-  for _, part in pairs(self.parts) do
-    if part.stopped and not part.paused then return part.stopped end
-  end
 end
 
 -- Fetch --------------------------------------------------------------------------------------------------------------
@@ -167,24 +174,34 @@ function Feed:fetch(options, only)
   self.client:serve()
   local max_bytes, max_messages = o.max_bytes or MAX_BYTES, o.max_messages or MANY
   -- A single partition that has stopped has nothing else to give; of several, the others go on.
-  if only and self.parts[only].stopped then return nil, self.parts[only].stopped end
+  local stopped = only and self.parts[only].stopped
+  if stopped then
+    name_ends(self, stopped, o.timeout or DEFAULT_TIMEOUT)
+    return nil, stopped
+  end
   local batch, err
+  local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   self.handle:await(function()
+    if self.closed then return true end
     local raw
     batch, raw = self.inbox:take(max_bytes, max_messages, o.columns)
     if raw then err = understand(self, raw) end
-    return err or (batch and batch.n > 0) or self.closed
-  end, now() + (o.timeout or DEFAULT_TIMEOUT))
-  if err then return nil, err end
-  if self.closed then
-    return nil, errors.new { name = "_DESTROY", op = "fetch", topic = self.topic, message = "it was closed meanwhile" }
+    return err or (batch and batch.n > 0)
+  end, deadline)
+  if err then
+    if err.name == "OFFSET_OUT_OF_RANGE" then name_ends(self, err, deadline - now()) end
+    return nil, err
   end
+  if self.closed or self.handle.closed then return nil, closed_meanwhile(self, "fetch") end
   if not batch then batch = { n = 0, bytes = 0, next = {} } end
   batch.place = only and self.parts[only].place
   -- Columns that were asked for stand before what is the same for the whole batch.
   batch.topic, batch.partition = batch.topic or self.topic, batch.partition or only
   batch.eof = at_end(self)
-  if only then batch.next = self.inbox:position(self.topic, only) end
+  if only then
+    local at = self:position(only)
+    batch.next = at >= 0 and at or nil
+  end
   return setmetatable(batch, Batch)
 end
 
@@ -200,6 +217,9 @@ function Feed:close()
   return true
 end
 
-Feed.stopped = stopped
+-- A partition that was never closed: without this librdkafka would go on fetching for nobody.
+function Feed:__gc()
+  pcall(self.close, self)
+end
 
 return { open = open, fetch_options = fetch_options }

@@ -43,6 +43,7 @@ local function next_rows(op, what)
   if meta == core.message then
     return { { topic = what.topic, partition = what.partition, offset = what.offset + 1 } }
   elseif meta == Batch then
+    if what.next == nil then return {} end -- before the first message of a partition that had no leader
     if type(what.next) ~= "table" then
       return { { topic = what.place.topic, partition = what.place.partition, offset = what.next } }
     end
@@ -57,7 +58,7 @@ local function next_rows(op, what)
     end
     rows[i] = copy_row(op, what[i])
   end
-  if #rows == 0 then args.fail(op, "rows", "at least one row", what) end
+  if #rows == 0 and meta ~= Batch then args.fail(op, "rows", "at least one row", what) end
   return rows
 end
 
@@ -78,6 +79,7 @@ function group.commit(client, name, what, options)
   args.check("commit", "group", name, args.name)
   local o = args.fields("commit", options, commit_options)
   local rows = next_rows("commit", what)
+  if #rows == 0 then return true end -- an empty batch moves nothing
   for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
   local h, err = handle_of(client, "commit", name)
   if not h then return nil, err end
@@ -108,7 +110,7 @@ function group.committed(client, name, what, timeout)
   local answer
   answer, err = h:request(about, timeout, function(ticket, ms)
     if what then return h.core:committed(what, ms, ticket) end
-    return h.core:group_offsets(name, nil, ms, ticket)
+    return h.core:group_offsets(name, nil, ticket)
   end)
   if not answer then return nil, err end
   err = row_error("committed", answer.rows, h)
@@ -136,14 +138,12 @@ function group.coordinator(client, name, timeout)
   local h, err = handle.open("consumer", "coordinator", settings, options)
   if not h then return nil, err end
   local ok, raised = pcall(h.await, h, function() return address end, deadline)
-  local cause = h:cause()
+  local late = h:late({ op = "coordinator" }, timeout, "no coordinator for group " .. core.show(name) .. " was found")
   h:close(core.now()) -- ends in the background
   if not ok then error(raised, 0) end
-  if not address then
-    return nil, h:late({ op = "coordinator", cause = cause }, timeout, "no coordinator for group " .. core.show(name))
-  end
+  if not address then return nil, late end
   local brokers
-  brokers, err = client:brokers(math.max(1, deadline - core.now()))
+  brokers, err = client:brokers(math.max(0, deadline - core.now()))
   if not brokers then return nil, err end
   for _, b in ipairs(brokers) do
     if ("%s:%d"):format(b.host, b.port) == address then return b end
@@ -154,12 +154,13 @@ end
 
 function group.lag(client, name, timeout)
   timeout = args.optional("lag", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
+  local deadline = core.now() + timeout
   local rows, err = group.committed(client, name, nil, timeout)
   if not rows then return nil, err end
   local list, total = {}, 0
   for _, row in ipairs(rows) do
     if row.offset then
-      local earliest, latest = client:watermarks(row.topic, row.partition, timeout)
+      local earliest, latest = client:watermarks(row.topic, row.partition, math.max(0, deadline - core.now()))
       if not earliest then return nil, latest end
       -- What retention has taken can be read no more.
       local lag = math.max(0, latest - math.max(row.offset, earliest))

@@ -145,9 +145,8 @@ end
 function Handle:dispatch()
   local n = 0
   while not self.closed do
-    -- A drain that ran out of memory may have left records that it could not count.
-    while self.list[self.tail + 1] ~= nil do self.tail = self.tail + 2 end
     local tail, more = self.core:drain(self.list, self.tail, AT_ONCE)
+    if not tail then return 0 end -- a finalizer that runs within a drain: the outer one goes on
     self.tail = tail
     if self.head < tail then
       n = n + (tail - self.head) // 2
@@ -233,8 +232,8 @@ function Handle:shut()
   local ok, err = pcall(self.dispatch, self)
   if not ok then log.line(self.name, 3, "a handler raised: " .. tostring(err)) end
   if self.closed then return end -- by a handler
-  self.closed = true
   self.core:close()
+  self.closed = true
 end
 
 ---Shuts, and waits until the library has ended, at most until the deadline.
@@ -242,16 +241,16 @@ end
 function Handle:close(deadline)
   self:shut()
   if self.released then return true end
-  self.released = true
   while not self.core:gone() do
     local left = deadline - core.now()
     if left <= 0 then break end
     await.pause(self, left)
   end
+  if not self.core:gone() then return false end
+  self.released = true
   if self.unwatch then self.unwatch() end
-  local gone = self.core:gone()
   self.core:release()
-  return gone
+  return true
 end
 
 return handle

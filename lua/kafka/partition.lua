@@ -1,5 +1,6 @@
 -- One partition, read at its leader by bytes: where to start, fetch, where we are, seek, pause, commit.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local feed = require "kafka.feed"
@@ -30,6 +31,7 @@ function partition.read_options(op, options)
   local o = args.fields(op, options, open_options)
   o.offset = o.offset or (o.group and "committed" or "earliest")
   o.timeout = o.timeout or DEFAULT_TIMEOUT
+  o.deadline = core.now() + o.timeout -- of all look-ups together
   if o.offset == "committed" and not o.group then args.misuse(op, 'offset "committed" needs a group') end
   return o
 end
@@ -116,7 +118,8 @@ function Partition:seek(where, timeout)
   local f = check(self, "seek")
   args.check("seek", "offset", where, open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
-  local offset, err = start.resolve(self.client, self.topic, self.partition, where, { timeout = timeout })
+  local offset, err = start.resolve(self.client, self.topic, self.partition, where, {
+    deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(self.partition, offset)
 end

@@ -1,5 +1,6 @@
 -- Every partition of a topic at once, each at its leader, fetched together by bytes.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local feed = require "kafka.feed"
@@ -48,6 +49,8 @@ function partitions.open(client, topic, options)
   client.feeds[f] = true
   return setmetatable({ client = client, feed = f, topic = topic, numbers = numbers, group = o.group }, Partitions)
 end
+
+local DEFAULT_TIMEOUT = 10 -- seconds
 
 local function check(self, op)
   if getmetatable(self) ~= Partitions then args.fail(op, "the object", "a kafka.Partitions", self) end
@@ -103,7 +106,8 @@ function Partitions:seek(number, where, timeout)
   number = known(self, "seek", number)
   args.check("seek", "offset", where, partition.open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
-  local offset, err = start.resolve(self.client, self.topic, number, where, { timeout = timeout })
+  local offset, err = start.resolve(self.client, self.topic, number, where, {
+    deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(number, offset)
 end

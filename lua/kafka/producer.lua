@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local await = require "kafka.await"
 local config = require "kafka.config"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
@@ -67,7 +68,7 @@ local function on_report(self, ticket, report)
   self.served = self.served + 1
   f = f or self.on_delivery
   if f then return f(report, err) end
-  if err and ticket == 0 then tell_lost(self, report, err) end
+  if err then tell_lost(self, report, err) end
 end
 
 local function take_ticket(self, f, tag)
@@ -109,6 +110,7 @@ local function open(options)
     shared = {}, -- ticket of produce_many -> reports still to come
     served = 0, -- reports handed over
     failed_seen = 0, -- failures that an earlier flush has told of
+    sent_failed = 0, -- failures that send has told of, or is about to: never flush's or close's
     linger = tonumber(settings["linger.ms"] or settings["queue.buffering.max.ms"] or 5) > 0,
     flushing = false,
   }, Producer)
@@ -134,8 +136,7 @@ end
 
 -- Calls `try` until the queue has room, serving reports meanwhile.
 local function when_room(self, timeout, try)
-  local ok, raw = try()
-  if ok or raw.name ~= "_QUEUE_FULL" then return ok, raw end
+  local ok, raw
   self.handle:await(function()
     ok, raw = try()
     return ok or raw.name ~= "_QUEUE_FULL"
@@ -147,7 +148,7 @@ local function produce(self, topic, value, o, ticket)
   local client = self.handle.core
   local ok, raw = client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
   if ok then return true end
-  if raw.name == "_QUEUE_FULL" then
+  if raw.name == "_QUEUE_FULL" and o.timeout ~= 0 then
     ok, raw = when_room(self, o.timeout, function()
       return client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
     end)
@@ -194,8 +195,10 @@ local many_options = {
 local function produce_some(self, topic, values, o, ticket, at, n)
   local client = self.handle.core
   local next_at, raw = at, nil
+  self.reached = at
   when_room(self, o.timeout, function()
     next_at, raw = client:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, next_at, n)
+    self.reached = next_at
     return raw == nil, raw
   end)
   return next_at, raw
@@ -220,25 +223,35 @@ function Producer:produce_many(topic, values, options)
   local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   local ticket = n > 0 and take_ticket(self, o.on_delivery) or 0
   if ticket > EVERY then self.shared[ticket] = n end
-  local at, list, first = 1, {}, nil
+  local at, list, first, raised = 1, {}, nil, nil
   while at <= n do
     o.timeout = math.max(0, deadline - now())
-    local raw
-    at, raw = produce_some(self, topic, values, o, ticket, at, n)
-    if raw then
-      local err = refused(self, raw, topic)
-      first = first or err
-      -- A full queue or a fatal error refuses all that follow.
-      local last = (raw.name == "_QUEUE_FULL" or err.fatal) and n or at
-      for i = at, last do list[#list + 1] = { index = i, err = err } end
-      at = last + 1
+    local done, next_at, raw = pcall(produce_some, self, topic, values, o, ticket, at, n)
+    if not done then
+      -- A handler raised, or Ctrl-C, while this waited for room. What was accepted is known to C alone: count it, go on.
+      raised = next_at
+      at = self.reached
+      if await.is_interrupt(raised) then break end
+    else
+      at = next_at
+      if raw then
+        local err = refused(self, raw, topic)
+        first = first or err
+        -- A full queue or a fatal error refuses all that follow.
+        local last = (raw.name == "_QUEUE_FULL" or err.fatal) and n or at
+        for i = at, last do list[#list + 1] = { index = i, err = err } end
+        at = last + 1
+      end
     end
   end
-  if not first then return n end
-  if ticket > EVERY then
-    self.shared[ticket] = self.shared[ticket] and self.shared[ticket] - #list or 0
+  local missing = #list + (n - at + 1)
+  if ticket > EVERY and missing > 0 and self.shared[ticket] then
+    self.shared[ticket] = self.shared[ticket] - missing
     if self.shared[ticket] <= 0 then give_back(self, ticket) end
   end
+  if await.is_interrupt(raised) then error(raised, 0) end
+  if raised ~= nil and h.failure == nil then h.failure = raised end -- the next call raises it
+  if not first then return n end
   return nil, errors.from(first, { op = "produce_many", accepted = n - #list, refused = list,
     message = ("%d of %d messages were refused: %s"):format(#list, n, first.message) })
 end
@@ -249,11 +262,11 @@ local function hurry(self, seconds)
   local h = self.handle
   local ticket = h:ticket()
   h.waiting[ticket] = function() self.flushing = false end
-  self.flushing = true
-  if not h.core:flush(seconds * 1000, ticket) then
+  if h.core:flush(math.max(0, seconds) * 1000, ticket) then
+    self.flushing = true
+  else
     h.waiting[ticket] = nil
     h:done_with(ticket)
-    self.flushing = false
   end
 end
 
@@ -274,6 +287,7 @@ function Producer:send(topic, value, options)
   local theirs = o.on_delivery
   local ticket = take_ticket(self, function(r, e)
     report, failure = r, e
+    if e then self.sent_failed = self.sent_failed + 1 end
     if theirs then return theirs(r, e) end
   end, o.tag)
   local done, ok, err = pcall(produce, self, topic, value, o, ticket)
@@ -283,16 +297,20 @@ function Producer:send(topic, value, options)
     err.op = "send"
     return nil, err
   end
-  if self.linger then hurry(self, timeout) end
-  h:await(function() return report end, deadline)
+  local waited, raised = pcall(h.await, h, function()
+    if not report and self.linger then hurry(self, deadline - now()) end
+    return report
+  end, deadline)
   if not report then
     self.callbacks[ticket] = theirs or self.on_delivery or function(r, e)
       log.line(h.name, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
     end
+  end
+  if not waited then error(raised, 0) end
+  if not report then
     return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report")
   end
   if failure then
-    self.failed_seen = self.failed_seen + 1 -- told here, so not again by flush or close
     failure.op = "send"
     return nil, failure
   end
@@ -357,13 +375,16 @@ function Producer:flush(timeout)
   timeout = args.optional("flush", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   h:dispatch()
   if self:pending() > 0 then
-    hurry(self, timeout)
-    h:await(function() return self:pending() == 0 end, now() + timeout)
+    local deadline = now() + timeout
+    h:await(function()
+      if self:pending() == 0 then return true end
+      hurry(self, deadline - now()) -- again where the one under way has just ended
+    end, deadline)
   end
   if h.closed then return true end -- by a handler, whose close has told what was lost
   local accepted, delivered, failed = h.core:counts()
-  local left, new = accepted - delivered - failed, failed - self.failed_seen
-  self.failed_seen = failed
+  local left, new = accepted - delivered - failed, failed - self.sent_failed - self.failed_seen
+  self.failed_seen = self.failed_seen + new
   if left == 0 and new == 0 then return true end
   return nil, flush_error(self, timeout, left, new)
 end
@@ -384,6 +405,7 @@ end
 
 ---Flushes, gives up what is left, ends the client. Closing twice is harmless.
 ---@param timeout number|nil seconds for the flush (default 10)
+---Ctrl-C leaves it open, with all it holds; a handler's error is raised when it is closed.
 ---@return true|nil
 ---@return kafka.Error|nil with `lost`: how many messages were given up, or failed without being reported by a flush before
 function Producer:close(timeout)
@@ -394,23 +416,39 @@ function Producer:close(timeout)
     h.closed = true
     return true
   end
+  if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this producer cannot close it") end
   local deadline, told = now() + timeout, self.failed_seen
-  if not self:flush(timeout) and not h.closed and self:pending() > 0 then
-    h.core:purge()
-    h:await(function() return self:pending() == 0 end, now() + PURGE_TIME)
-  end
+  local flushed, raised = pcall(function()
+    if not self:flush(timeout) and not h.closed and self:pending() > 0 then
+      h.core:purge()
+      h:await(function() return self:pending() == 0 end, now() + PURGE_TIME)
+    end
+  end)
   if h.closed then return true end -- a handler closed it meanwhile
+  if await.is_interrupt(raised) then error(raised, 0) end -- still open: nothing was given up
   local counts = self:counts()
-  local lost = counts.failed - told + counts.pending
+  local lost = counts.failed - self.sent_failed - told + counts.pending
   h:close(math.max(deadline, now() + PURGE_TIME))
-  if lost == 0 then return true end
-  return nil, errors.new { op = "close", lost = lost, unreported = counts.pending, cause = h:cause(),
+  local err = lost > 0 and errors.new { op = "close", lost = lost, unreported = counts.pending, cause = h:cause(),
     message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
+  if not flushed then -- a handler's error: closed all the same
+    if err then log.line(h.name, 3, tostring(err)) end
+    error(raised, 0)
+  end
+  if err then return nil, err end
+  return true
 end
 
 function Producer:__close(problem)
-  local ok, err = self:close()
-  if ok then return end
+  local done, ok, err = pcall(self.close, self)
+  if done and ok then return end
+  if not done then
+    err = ok
+    if not self.handle.closed then -- Ctrl-C: what is left is given up, and told
+      local closed, lost = self:close(0)
+      if not closed then log.line(self.handle.name, 3, tostring(lost)) end
+    end
+  end
   if problem == nil then error(err, 0) end
   log.line(self.handle.name, 3, tostring(err))
 end

@@ -1,6 +1,7 @@
 -- Where to start reading a partition: from what a person says ("earliest", "latest", "committed", 42, -10) to an offset.
 -- A position that has a name is looked up at once where it can be, so that it means now and is known.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 
 local start = {}
@@ -25,12 +26,13 @@ end
 
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
----@param options table {group, otherwise, timeout}
+---@param options table {group, otherwise, deadline, leaderless}
 ---@return integer|nil offset, or librdkafka's number of a named position where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
+  local function left() return math.max(0, options.deadline - core.now()) end
   if what == "committed" then
-    local rows, err = client:committed(options.group, { { topic = topic, partition = partition } }, options.timeout)
+    local rows, err = client:committed(options.group, { { topic = topic, partition = partition } }, left())
     if not rows then return nil, err end
     if rows[1].offset then return rows[1].offset end
     what = options.otherwise or "earliest"
@@ -38,7 +40,7 @@ function start.resolve(client, topic, partition, what, options)
   what = math.tointeger(what) or what
   if math.type(what) == "integer" and what >= 0 then return what end
   if options.leaderless then return by_name(what) end
-  local earliest, latest = client:watermarks(topic, partition, options.timeout)
+  local earliest, latest = client:watermarks(topic, partition, left())
   if not earliest then
     local err = latest
     if err.category == "cluster" and err.action == "wait" then return by_name(what) end
