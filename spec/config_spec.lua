@@ -1,5 +1,6 @@
 -- From the constructor's table to librdkafka's settings.
 
+local kafka = require "kafka"
 local config = require "kafka.config"
 local core = require "kafka.core"
 local args = require "kafka.args"
@@ -132,5 +133,29 @@ describe("brokers", function()
     for _, list in ipairs { "", " ", ",", "a:1,,b:1", ":9092", "a:0", "a:65536", "a:http", "a b:1", "a", "[::1]" } do
       try.misuse("brokers", function() settings { brokers = list } end)
     end
+  end)
+end)
+
+describe("settings that the flows stand on", function()
+  local function refused(constructor, name, value, why)
+    local ok, err = pcall(constructor, { brokers = "127.0.0.1:1", timeout = constructor == kafka.connect and 0 or nil,
+      [name] = value })
+    assert.is_false(ok)
+    assert.matches(why, err)
+    assert.matches("setting " .. name, err, 1, true)
+  end
+
+  it("are refused in other values, with the reason", function()
+    refused(kafka.connect, "auto_offset_reset", "earliest", "seek decides")
+    refused(kafka.connect, "enable_auto_commit", true, "commit says")
+    refused(kafka.producer, "delivery_report_only_error", true, "every message has a report")
+    refused(kafka.producer, "log_queue", false, "log lines")
+    refused(kafka.producer, "transactional_id", "t", "no transactions")
+  end)
+
+  it("never show a key, whatever is wrong with it", function()
+    local ok, err = pcall(kafka.producer, { brokers = "127.0.0.1:1", ssl_key = "CANARY\0x" })
+    assert.is_false(ok)
+    assert.is_nil(err:find("CANARY", 1, true))
   end)
 end)

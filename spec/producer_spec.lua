@@ -234,3 +234,71 @@ describe("close", function()
     assert.truthy(table.concat(lines, "\n"):find("1 message was not delivered", 1, true))
   end)
 end)
+
+describe("what a producer tells of failures", function()
+  local cluster
+
+  before_each(function() cluster = assert(kafka.mock { brokers = 1, topics = { first = 1 } }) end)
+  after_each(function() cluster:close() end)
+
+  local function open_quiet(options)
+    options = options or {}
+    options.brokers, options.linger_ms = cluster.brokers, options.linger_ms or 0
+    options.on_error, options.on_log = function() end, function() end
+    return assert(kafka.producer(options))
+  end
+
+  it("a failed message with a tag and no handler is told in the log", function()
+    local p <close> = open_quiet()
+    cluster:fail("Produce", "TOPIC_AUTHORIZATION_FAILED")
+    local lines = try.logged(function()
+      assert(p:produce("first", "v", { tag = "mine" }))
+      p:flush(5)
+    end)
+    assert.equal(1, #lines)
+    assert.matches("first was lost", lines[1])
+  end)
+
+  it("a failure that send returned is counted by no flush and no close, not even one in its own handler", function()
+    local p = open_quiet()
+    cluster:fail("Produce", "TOPIC_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
+    local inner
+    try.failure("TOPIC_AUTHORIZATION_FAILED", p:send("first", "v", { on_delivery = function() inner = { p:flush(1) } end }))
+    assert.same({ true }, inner)
+    assert.is_true(p:flush(1))
+    try.failure("TOPIC_AUTHORIZATION_FAILED", p:send("first", "v"))
+    assert.is_true(p:close())
+  end)
+
+  it("a handler's error in close is raised, and the producer is closed all the same", function()
+    local p = open_quiet { on_delivery = function() error("mine", 0) end }
+    assert(p:produce("first", "v"))
+    local ok, err = pcall(p.close, p)
+    assert.same({ false, "mine" }, { ok, err })
+    assert.matches("closed", tostring(p))
+  end)
+
+  it("send does not wait out linger.ms when an earlier flush is just ending", function()
+    local p <close> = open_quiet { linger_ms = 3000 }
+    for _ = 1, 500 do
+      local took = try.time(function() assert(p:send("first", "v")) end)
+      assert.is_true(took < 2, took)
+    end
+  end)
+
+  it("produce_many goes on where a handler raises while it waits for room; the next call raises it", function()
+    local raised = 0
+    local p = open_quiet { queue_buffering_max_messages = 10, on_delivery = function()
+      raised = raised + 1
+      if raised == 1 then error("mine", 0) end
+    end }
+    local values = {}
+    for i = 1, 100 do values[i] = tostring(i) end
+    assert.equal(100, p:produce_many("first", values))
+    local ok, err = pcall(p.flush, p, 5)
+    assert.same({ false, "mine" }, { ok, err })
+    assert(p:flush(5))
+    assert.same({ accepted = 100, delivered = 100, failed = 0, pending = 0 }, p:counts())
+    assert.is_true(p:close())
+  end)
+end)

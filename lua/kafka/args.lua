@@ -100,6 +100,11 @@ function args.either(...)
   end)
 end
 
+---The same validator in other words.
+function args.worded(wanted, kind)
+  return validator(wanted, kind.fits)
+end
+
 ---One of these strings.
 function args.word(...)
   local set, words = {}, {}

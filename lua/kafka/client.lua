@@ -101,7 +101,7 @@ local function open(options)
   err.op = "kafka.connect"
   if err.name == "_TIMED_OUT" or err.name == "_TRANSPORT" then
     err.message = ("no broker of %s answered within %g s"):format(self.brokers_setting, timeout)
-    err.action = "fix"
+    err.action = "wait"
   end
   self:close(0)
   return nil, err
@@ -135,7 +135,8 @@ end
 function Client:brokers(timeout)
   check(self, "brokers")
   local picture, err = ask(self, "brokers", false, timeout_of("brokers", timeout))
-  return picture and picture.brokers, err
+  if not picture then return nil, err end
+  return picture.brokers
 end
 
 ---The controller's id; with KRaft some broker that stands for it.
@@ -145,7 +146,8 @@ end
 function Client:controller(timeout)
   check(self, "controller")
   local picture, err = ask(self, "controller", false, timeout_of("controller", timeout))
-  return picture and picture.controller, err
+  if not picture then return nil, err end
+  return picture.controller
 end
 
 ---@return string|nil
@@ -154,7 +156,8 @@ end
 function Client:cluster_id(timeout)
   check(self, "cluster_id")
   local picture, err = ask(self, "cluster_id", false, timeout_of("cluster_id", timeout))
-  return picture and picture.cluster_id, err
+  if not picture then return nil, err end
+  return picture.cluster_id
 end
 
 ---One topic: its partitions with leader, replicas and in-sync replicas. Waits for a topic that is just coming to be.

@@ -25,6 +25,7 @@ local defaults = {
     ["socket.nagle.disable"] = "true", -- small requests leave at once
   },
   producer = {
+    ["topic.metadata.propagation.max.ms"] = "5000", -- 30 s: a topic that does not exist is told of before send gives up
     ["partitioner"] = "murmur2_random", -- as Kafka's own producer: a key lands where Java puts it
   },
   consumer = {

@@ -198,6 +198,11 @@ function Feed:fetch(options, only)
   -- Columns that were asked for stand before what is the same for the whole batch.
   batch.topic, batch.partition = batch.topic or self.topic, batch.partition or only
   batch.eof = at_end(self)
+  if batch.n == 0 then
+    -- Why there may be nothing: without a broker the end that was seen says nothing any more.
+    batch.cause = self.handle:cause(o.timeout or DEFAULT_TIMEOUT)
+    batch.eof = batch.eof and not batch.cause
+  end
   if only then
     local at = self:position(only)
     batch.next = at >= 0 and at or nil

@@ -60,6 +60,7 @@ function handle.over(client, options)
     on_report = nil, -- function(ticket, report), a producer's
     last_error = nil, -- the last error event, and when it came
     last_error_at = 0,
+    answered = false, -- whether a broker has answered a request
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     closed = false,
   }, Handle)
@@ -99,7 +100,21 @@ end
 
 function default.stats() end
 
+-- librdkafka's guess at a connection that ends early. Where a broker has answered before, it only misleads.
+local GUESS = ": verify that security.protocol is correctly configured, broker might require SASL authentication"
+
+local function without_guess(self, text)
+  local from, to = text:find(GUESS, 1, true)
+  if not from or not self.answered then return text end
+  return text:sub(1, from - 1) .. text:sub(to + 1)
+end
+
 local function event(self, kind, payload)
+  if kind == "log" then
+    payload.text = without_guess(self, payload.text)
+  elseif kind == "error" then
+    payload.message = without_guess(self, payload.message)
+  end
   if kind == "error" then
     payload = errors.from(payload, { op = self.name })
     -- That no broker is left follows from what happened to each: keep the reason.
@@ -114,6 +129,7 @@ end
 
 local function one(self, key, payload)
   if math.type(key) ~= "integer" then return event(self, key, payload) end
+  if key >= 0 then self.answered = self.answered or not payload.err end
   if key < 0 then return self.on_report(-1 - key, payload) end
   local f = self.waiting[key]
   self.waiting[key] = nil

@@ -48,6 +48,7 @@ end
 ---@field eof boolean whether the end of what is there was reached
 ---@field topic string
 ---@field partition integer|nil nil for several partitions
+---@field cause kafka.Error|nil of an empty batch: the error event that the client saw meanwhile, such as a broker that is gone
 ---@field place {topic: string, partition: integer}|nil the same, also where `columns` asked for those two
 local Batch = {}
 Batch.__index = Batch
@@ -56,8 +57,8 @@ Batch.__name = "kafka.Batch"
 function Batch:__tostring()
   local topic = type(self.topic) == "string" and self.topic or "the topic"
   local where = math.type(self.partition) == "integer" and ("%s[%d]"):format(topic, self.partition) or topic
-  return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes,
-    self.eof and ", at the end" or "")
+  local rest = self.eof and ", at the end" or self.cause and "; last: " .. self.cause.message or ""
+  return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes, rest)
 end
 
 return { Batch = Batch }

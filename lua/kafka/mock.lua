@@ -73,6 +73,7 @@ local function open(options)
   local o = args.fields("kafka.mock", options, own_options)
   local topics = {}
   for name, partitions in next, o.topics or {} do
+    if type(name) ~= "string" then args.fail("kafka.mock", "topics", "a table from name to partitions", o.topics) end
     args.topic("kafka.mock", name)
     topics[name] = args.check("kafka.mock", "partitions of topic " .. name, partitions, partition_count)
   end

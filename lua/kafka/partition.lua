@@ -20,7 +20,7 @@ local DEFAULT_TIMEOUT = 10 -- seconds
 
 local open_options = {
   offset = start.kind,
-  otherwise = args.either(args.word("earliest", "latest"), args.integer(math.mininteger + 2001, math.maxinteger)),
+  otherwise = start.place,
   group = args.name,
   timeout = args.seconds,
 }

@@ -302,13 +302,18 @@ function Producer:send(topic, value, options)
     return report
   end, deadline)
   if not report then
-    self.callbacks[ticket] = theirs or self.on_delivery or function(r, e)
+    -- send has told of this message, so flush and close do not tell again.
+    local late = theirs or self.on_delivery or function(r, e)
       log.line(h.name, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
+    end
+    self.callbacks[ticket] = function(r, e)
+      if e then self.sent_failed = self.sent_failed + 1 end
+      return late(r, e)
     end
   end
   if not waited then error(raised, 0) end
   if not report then
-    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report")
+    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report, and it may still arrive,")
   end
   if failure then
     failure.op = "send"
@@ -361,7 +366,7 @@ local function flush_error(self, timeout, left, failed)
   else
     message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
   end
-  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", message = message, left = left,
+  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", action = "retry", message = message, left = left,
     failed = failed, cause = self.handle:cause() }
 end
 
@@ -429,8 +434,8 @@ function Producer:close(timeout)
   local counts = self:counts()
   local lost = counts.failed - self.sent_failed - told + counts.pending
   h:close(math.max(deadline, now() + PURGE_TIME))
-  local err = lost > 0 and errors.new { op = "close", lost = lost, unreported = counts.pending, cause = h:cause(),
-    message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
+  local err = lost > 0 and errors.new { op = "close", action = "retry", lost = lost, unreported = counts.pending,
+    cause = h:cause(), message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
   if not flushed then -- a handler's error: closed all the same
     if err then log.line(h.name, 3, tostring(err)) end
     error(raised, 0)
@@ -440,7 +445,8 @@ function Producer:close(timeout)
 end
 
 function Producer:__close(problem)
-  local done, ok, err = pcall(self.close, self)
+  -- Ctrl-C is not made to wait for a flush.
+  local done, ok, err = pcall(self.close, self, await.is_interrupt(problem) and 0 or nil)
   if done and ok then return end
   if not done then
     err = ok

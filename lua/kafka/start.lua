@@ -9,8 +9,15 @@ local start = {}
 -- librdkafka's numbers of named positions, for a partition whose ends cannot be asked yet.
 local BEGINNING, END, TAIL = -2, -1, -2000
 
-start.kind = args.either(args.word("earliest", "latest", "committed"),
-  args.integer(math.mininteger + 2001, math.maxinteger))
+local whole = args.integer(math.mininteger + 2001, math.maxinteger)
+
+---Where reading may start.
+start.kind = args.worded('"earliest", "latest", "committed", an offset, or -n for the last n',
+  args.either(args.word("earliest", "latest", "committed"), whole))
+
+---The same without a group.
+start.place = args.worded('"earliest", "latest", an offset, or -n for the last n',
+  args.either(args.word("earliest", "latest"), whole))
 
 local function from_ends(what, earliest, latest)
   if what == "earliest" then return earliest end
