@@ -4,6 +4,7 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local feed = require "kafka.feed"
+local groups = require "kafka.group"
 local log = require "kafka.log"
 local start = require "kafka.start"
 
@@ -152,8 +153,8 @@ function Partition:commit(group, metadata, timeout)
     return nil, errors.new { name = "_NO_OFFSET", op = "commit", topic = self.topic, partition = self.partition,
       message = "the position is not known before the first message: the partition has had no leader yet" }
   end
-  return self.client:commit(group, { { topic = self.topic, partition = self.partition, offset = at, metadata = metadata } },
-    { timeout = timeout })
+  local row = { topic = self.topic, partition = self.partition, offset = at, metadata = metadata }
+  return groups.commit(self.client, group, { row }, { timeout = timeout })
 end
 
 ---@return true

@@ -4,6 +4,7 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local feed = require "kafka.feed"
+local groups = require "kafka.group"
 local log = require "kafka.log"
 local partition = require "kafka.partition"
 local start = require "kafka.start"
@@ -145,7 +146,7 @@ function Partitions:commit(group, metadata, timeout)
   if #rows == 0 then
     return nil, errors.new { name = "_NO_OFFSET", op = "commit", topic = self.topic, message = "no position is known yet" }
   end
-  return self.client:commit(group, rows, { timeout = timeout })
+  return groups.commit(self.client, group, rows, { timeout = timeout })
 end
 
 ---@return true

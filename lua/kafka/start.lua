@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local group = require "kafka.group"
 
 local start = {}
 
@@ -39,7 +40,7 @@ end
 function start.resolve(client, topic, partition, what, options)
   local function left() return math.max(0, options.deadline - core.now()) end
   if what == "committed" then
-    local rows, err = client:committed(options.group, { { topic = topic, partition = partition } }, left())
+    local rows, err = group.committed(client, options.group, { { topic = topic, partition = partition } }, left())
     if not rows then return nil, err end
     if rows[1].offset then return rows[1].offset end
     what = options.otherwise or "earliest"

@@ -1,0 +1,192 @@
+-- The base of kafka.connect: a cluster's handles, and the questions that every flow asks. One consumer handle for requests and
+-- partitions, more where the same partition is opened twice, one for each group. Knows no flow that is built on it.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local cluster = require "kafka.cluster"
+local errors = require "kafka.error"
+local handle = require "kafka.handle"
+local log = require "kafka.log"
+
+local now = core.now
+
+---@class kafka.Connection
+local Connection = {}
+Connection.__name = "kafka.Client"
+
+local DEFAULT_TIMEOUT = 10 -- seconds
+local FRESH = 5 -- seconds within which all brokers have heard of a new topic
+local PAUSE = 0.1 -- seconds between two looks at a topic that is just coming to be
+
+---The fields of a connection.
+---@param settings table<string, string> librdkafka's
+---@param options table {loop, on_error, on_log, on_stats}
+function Connection.new(settings, options)
+  return {
+    settings = settings,
+    options = options,
+    handles = {},
+    groups = {}, -- group -> handle
+    created = {}, -- topic -> when this client created it: for a moment a broker may not have heard of it
+    feeds = setmetatable({}, { __mode = "k" }), -- open partitions
+    brokers_setting = settings["bootstrap.servers"] or settings["metadata.broker.list"],
+    closed = false,
+  }
+end
+
+-- Handles ------------------------------------------------------------------------------------------------------------
+
+---One more handle of this client's.
+function Connection:new_handle(op)
+  local h, err = handle.open("consumer", op, self.settings, self.options)
+  if not h then return nil, err end
+  h.taken = {} -- "topic\0partition" -> true
+  self.handles[#self.handles + 1] = h
+  return h
+end
+
+---A handle on which none of these partitions is open: librdkafka takes each once a handle.
+---@return table|nil
+---@return kafka.Error|nil
+function Connection:free_handle(op, topic, partitions)
+  for _, h in ipairs(self.handles) do
+    local free = true
+    for _, p in ipairs(partitions) do free = free and not h.taken[topic .. "\0" .. p] end
+    if free then return h end
+  end
+  return self:new_handle(op)
+end
+
+---Takes what has come on every handle, so that an idle one piles nothing up.
+function Connection:serve()
+  for _, h in ipairs(self.handles) do h:dispatch() end
+  for _, h in pairs(self.groups) do h:dispatch() end
+end
+
+local function is_client(self)
+  local meta = type(self) == "table" and getmetatable(self)
+  return meta and meta.__name == Connection.__name and rawget(self, "handles") ~= nil
+end
+
+local function check(self, op)
+  if not is_client(self) then args.fail(op, "the object", "a kafka.Client", self) end
+  if self.closed then args.misuse(op, "attempt to use a closed kafka.Client") end
+  self:serve()
+  return self.handles[1]
+end
+Connection.check = check
+
+---A timeout argument, checked, or the default of requests: 10 s.
+function Connection.timeout_of(op, timeout)
+  return args.optional(op, "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
+end
+local timeout_of = Connection.timeout_of
+
+-- Questions -----------------------------------------------------------------------------------------------------------
+
+---Metadata as a picture.
+---@param what string|boolean a topic's name, true for all topics, false for brokers only
+function Connection:ask(op, what, timeout)
+  local h = self.handles[1]
+  local about = { op = op, topic = type(what) == "string" and what or nil }
+  local raw, err = h:request(about, timeout, function(ticket, ms) return h.core:metadata(what, ms, ticket) end)
+  if not raw then return nil, err end
+  return cluster.picture(raw)
+end
+
+---@param timeout number|nil seconds (default 10)
+---@return kafka.Broker[]|nil in the order of their ids
+---@return kafka.Error|nil
+function Connection:brokers(timeout)
+  check(self, "brokers")
+  local picture, err = self:ask("brokers", false, timeout_of("brokers", timeout))
+  if not picture then return nil, err end
+  return picture.brokers
+end
+
+---One topic: its partitions with leader, replicas and in-sync replicas. Waits for a topic that is just coming to be.
+---@param name string
+---@param timeout number|nil seconds (default 10)
+---@return kafka.Topic|nil
+---@return kafka.Error|nil UNKNOWN_TOPIC_OR_PART where there is none
+function Connection:topic(name, timeout)
+  local h = check(self, "topic")
+  args.topic("topic", name)
+  timeout = timeout_of("topic", timeout)
+  local deadline = now() + timeout
+  while true do
+    local picture, err = self:ask("topic", name, math.max(0, deadline - now()))
+    if not picture then return nil, err end
+    local topic = picture:topic(name)
+    if topic and not topic.err then return topic end
+    err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name })
+    local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
+    if not (err.action == "wait" or fresh) or now() + PAUSE >= deadline then return nil, err end
+    h:await(function() return false end, now() + PAUSE)
+  end
+end
+
+---The first offset there is and the next that will be written.
+---@param topic string
+---@param partition integer
+---@param timeout number|nil seconds (default 10)
+---@return integer|nil earliest
+---@return integer|kafka.Error latest, or the error
+---rd_kafka_query_watermark_offsets
+function Connection:watermarks(topic, partition, timeout)
+  local h = check(self, "watermarks")
+  args.topic("watermarks", topic)
+  args.check("watermarks", "partition", partition, args.partition)
+  local about = { op = "watermarks", topic = topic, partition = partition }
+  local answer, err = h:request(about, timeout_of("watermarks", timeout), function(ticket, ms)
+    return h.core:watermarks(topic, partition, ms, ticket)
+  end)
+  if not answer then return nil, err end
+  return answer.earliest, answer.latest
+end
+
+---Something worth telling that is no call's failure: to on_error, else to the log.
+function Connection:tell(err)
+  if self.options.on_error then return self.options.on_error(err) end
+  log.line(self.handles[1].name, 4, tostring(err))
+end
+
+-- The end ------------------------------------------------------------------------------------------------------------
+
+---Closes everything that was opened here, partitions included. Closing twice is harmless: the second waits again for what
+---had not ended.
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil where librdkafka had not ended in time: it goes on ending in the background
+function Connection:close(timeout)
+  if not is_client(self) then args.fail("close", "the object", "a kafka.Client", self) end
+  local deadline = now() + timeout_of("close", timeout)
+  local all = {}
+  for _, h in ipairs(self.handles) do all[#all + 1] = h end
+  for _, h in pairs(self.groups) do all[#all + 1] = h end
+  for _, h in ipairs(all) do
+    if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this client cannot close it") end
+  end
+  self.closed = true
+  for feed in pairs(self.feeds) do pcall(feed.close, feed) end
+  for _, h in ipairs(all) do h:shut() end -- all begin to end before the first is waited for
+  local left = 0
+  for _, h in ipairs(all) do
+    if not h:close(deadline) then left = left + 1 end
+  end
+  if left == 0 then return true end
+  return nil, errors.new { name = "_TIMED_OUT", op = "close",
+    message = ("%d of its %d connections had not ended in time and go on ending in the background"):format(left, #all) }
+end
+
+function Connection:__close(problem)
+  local ok, err = self:close()
+  if ok then return end
+  log.line("kafka.Client", 4, tostring(err) .. (problem and " (while an error was on its way)" or ""))
+end
+
+function Connection:__tostring()
+  return ("kafka.Client (%s%s)"):format(self.brokers_setting, self.closed and ", closed" or "")
+end
+
+return Connection
