@@ -200,6 +200,7 @@ static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) 
 lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
   char why[512] = "";
   rd_kafka_conf_t *conf = ((lk_box *)lua_touserdata(L, conf_box))->p;
+  lk_yard *yard = yard_of(L); /* may raise: before anything is owned */
   lk_client **h = lk_class_new(L, &lk_client_class, sizeof *h, 1);
   lua_newtable(L); /* topics by name */
   lua_setiuservalue(L, -2, 1);
@@ -208,7 +209,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
   atomic_init(&c->refs, 1);
   c->type = type;
   c->generation = atomic_load(&generation);
-  c->yard = yard_of(L);
+  c->yard = yard;
   lk_yard_retain(c->yard);
   c->port = lk_port_new(c->yard);
   if (!c->port) {
