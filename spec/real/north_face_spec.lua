@@ -196,6 +196,28 @@ describe("real brokers", function()
     assert(cluster:broker(leader):resume())
   end)
 
+  it("that do not answer: message.timeout.ms passes, and every message is reported as failed, once", function()
+    local name = topic(1, 1)
+    local k <close> = connect()
+    local leader = assert(k:topic(name)):partition(0).leader
+    local reports, errors = 0, {}
+    local p <close> = producer { message_timeout_ms = 1000, on_delivery = function(_, err)
+      reports = reports + 1
+      errors[err and err.name or "none"] = (errors[err and err.name or "none"] or 0) + 1
+    end }
+    assert(p:send(name, "first"))
+    reports, errors = 0, {}
+    assert(cluster:broker(leader):pause())
+    for i = 1, 2000 do assert(p:produce(name, "v" .. i)) end
+    local ok, err = p:flush(20)
+    assert(cluster:broker(leader):resume())
+    assert.is_nil(ok)
+    assert.same({ 0, 2000 }, { err.left, err.failed })
+    assert.equal(2000, reports)
+    assert.same({ _MSG_TIMED_OUT = 2000 }, errors)
+    assert.same({ accepted = 2001, delivered = 1, failed = 2000, pending = 0 }, p:counts())
+  end)
+
   it("go on being read when the leader dies, nothing lost and nothing twice", function()
     local name = topic(1, 2)
     local k <close> = connect()
