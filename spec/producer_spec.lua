@@ -128,9 +128,9 @@ describe("a report", function()
       try.failure("MSG_SIZE_TOO_LARGE", p:produce_many("first", { "a", ("x"):rep(2000000) }, { on_delivery = f }))
       assert(p:flush())
     end
-    assert.same({}, p.callbacks)
-    assert.same({}, p.tags)
-    assert.same({}, p.shared)
+    assert.same({}, p.delivery.callbacks)
+    assert.same({}, p.delivery.tags)
+    assert.same({}, p.delivery.left)
     assert.is_true(p.handle.last_ticket < 40, "tickets up to " .. p.handle.last_ticket)
   end)
 

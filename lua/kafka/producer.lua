@@ -5,10 +5,11 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local await = require "kafka.await"
 local config = require "kafka.config"
+local Delivery = require "kafka.delivery"
+local enqueue = require "kafka.enqueue"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
-local Report = require "kafka.report"
 
 local now = core.now
 
@@ -19,7 +20,6 @@ Producer.__name = "kafka.Producer"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
 local PURGE_TIME = 1 -- seconds that close waits for the reports of what it gave up
-local EVERY = 1 -- the ticket of messages whose reports all go to the producer's on_delivery
 
 local own_options = {
   on_delivery = args.func,
@@ -38,52 +38,6 @@ local message_options = {
   on_delivery = args.func,
   timeout = args.seconds,
 }
-
--- Reports ------------------------------------------------------------------------------------------------------------
-
-local function tell_lost(self, report, err)
-  log.line(self.handle.name, 3, ("%s was lost: %s"):format(report.topic, err.message))
-end
-
--- Exactly one call for each report that the core hands over.
-local function on_report(self, ticket, report)
-  local f, tag = self.callbacks[ticket], self.tags[ticket]
-  if ticket > EVERY then
-    local left = (self.shared[ticket] or 1) - 1
-    if left > 0 then
-      self.shared[ticket] = left
-    else
-      self.shared[ticket], self.callbacks[ticket], self.tags[ticket] = nil, nil, nil
-      self.handle:done_with(ticket)
-    end
-  end
-  local raw, err = report.err, nil
-  if raw then
-    report.err = nil
-    err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition })
-    if raw.name == "_MSG_TIMED_OUT" then err.cause = self.handle:cause() end
-  end
-  report.tag = tag
-  setmetatable(report, Report)
-  self.served = self.served + 1
-  f = f or self.on_delivery
-  if f then return f(report, err) end
-  if err then tell_lost(self, report, err) end
-end
-
-local function take_ticket(self, f, tag)
-  if not f and tag == nil then return self.on_delivery and EVERY or 0 end
-  local ticket = self.handle:ticket()
-  self.callbacks[ticket] = f
-  self.tags[ticket] = tag
-  return ticket
-end
-
-local function give_back(self, ticket)
-  if ticket <= EVERY then return end
-  self.callbacks[ticket], self.tags[ticket], self.shared[ticket] = nil, nil, nil
-  self.handle:done_with(ticket)
-end
 
 -- Opening ------------------------------------------------------------------------------------------------------------
 
@@ -104,18 +58,12 @@ local function open(options)
   if not h then return nil, err end
   local self = setmetatable({
     handle = h,
-    on_delivery = mine.on_delivery,
-    callbacks = {}, -- ticket -> function
-    tags = {},
-    shared = {}, -- ticket of produce_many -> reports still to come
-    served = 0, -- reports handed over
+    delivery = Delivery.new(h, mine.on_delivery),
     failed_seen = 0, -- failures that an earlier flush has told of
     sent_failed = 0, -- failures that send has told of, or is about to: never flush's or close's
     linger = tonumber(settings["linger.ms"] or settings["queue.buffering.max.ms"] or 5) > 0,
     flushing = false,
   }, Producer)
-  h.last_ticket = EVERY
-  h.on_report = function(ticket, report) return on_report(self, ticket, report) end
   return self
 end
 
@@ -126,36 +74,6 @@ local function check(self, op)
 end
 
 -- Producing ----------------------------------------------------------------------------------------------------------
-
--- The core's refusal as an error; a fatal one tells what was fatal.
-local function refused(self, raw, topic, partition)
-  local about = { op = "produce", topic = topic, partition = partition }
-  if raw.name == "_FATAL" then raw = self.handle.core:fatal() or raw end
-  return errors.from(raw, about)
-end
-
--- Calls `try` until the queue has room, serving reports meanwhile.
-local function when_room(self, timeout, try)
-  local ok, raw
-  self.handle:await(function()
-    ok, raw = try()
-    return ok or raw.name ~= "_QUEUE_FULL"
-  end, now() + (timeout or DEFAULT_TIMEOUT))
-  return ok, raw
-end
-
-local function produce(self, topic, value, o, ticket)
-  local client = self.handle.core
-  local ok, raw = client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
-  if ok then return true end
-  if raw.name == "_QUEUE_FULL" and o.timeout ~= 0 then
-    ok, raw = when_room(self, o.timeout, function()
-      return client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
-    end)
-    if ok then return true end
-  end
-  return nil, refused(self, raw, topic, o.partition)
-end
 
 local none = {}
 
@@ -171,37 +89,15 @@ local none = {}
 function Producer:produce(topic, value, options)
   local h = check(self, "produce")
   h:dispatch()
-  if options == nil then return produce(self, topic, value, none, self.on_delivery and EVERY or 0) end
+  local delivery = self.delivery
+  if options == nil then return enqueue.one(delivery, topic, value, none, delivery:take()) end
   local o = args.fields("produce", options, message_options)
-  local ticket = take_ticket(self, o.on_delivery, o.tag)
-  local done, ok, err = pcall(produce, self, topic, value, o, ticket)
+  local ticket = delivery:take(o.on_delivery, o.tag)
+  local done, ok, err = pcall(enqueue.one, delivery, topic, value, o, ticket)
   if done and ok then return true end
-  give_back(self, ticket)
+  delivery:count_off(ticket, 1)
   if not done then error(ok, 0) end
   return nil, err
-end
-
-local many_options = {
-  keys = args.table,
-  partitions = args.table,
-  timestamps = args.table,
-  headers = args.table,
-  n = args.integer(0, math.maxinteger),
-  on_delivery = args.func,
-  timeout = args.seconds,
-}
-
--- Produces values[at..n] until one is refused for another reason than a full queue.
-local function produce_some(self, topic, values, o, ticket, at, n)
-  local client = self.handle.core
-  local next_at, raw = at, nil
-  self.reached = at
-  when_room(self, o.timeout, function()
-    next_at, raw = client:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, next_at, n)
-    self.reached = next_at
-    return raw == nil, raw
-  end)
-  return next_at, raw
 end
 
 ---Hands many messages over in one crossing, in order. The columns are lists beside `values`; a hole is nil.
@@ -214,46 +110,8 @@ end
 ---  after a queue that stayed full included)
 ---rd_kafka_produce, rd_kafka_producev
 function Producer:produce_many(topic, values, options)
-  local h = check(self, "produce_many")
-  local o = args.fields("produce_many", options, many_options)
-  args.check("produce_many", "values", values, args.table)
-  local n = o.n or #values
-  h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
-  h:dispatch()
-  local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
-  local ticket = n > 0 and take_ticket(self, o.on_delivery) or 0
-  if ticket > EVERY then self.shared[ticket] = n end
-  local at, list, first, raised = 1, {}, nil, nil
-  while at <= n do
-    o.timeout = math.max(0, deadline - now())
-    local done, next_at, raw = pcall(produce_some, self, topic, values, o, ticket, at, n)
-    if not done then
-      -- A handler raised, or Ctrl-C, while this waited for room. What was accepted is known to C alone: count it, go on.
-      raised = next_at
-      at = self.reached
-      if await.is_interrupt(raised) then break end
-    else
-      at = next_at
-      if raw then
-        local err = refused(self, raw, topic)
-        first = first or err
-        -- A full queue or a fatal error refuses all that follow.
-        local last = (raw.name == "_QUEUE_FULL" or err.fatal) and n or at
-        for i = at, last do list[#list + 1] = { index = i, err = err } end
-        at = last + 1
-      end
-    end
-  end
-  local missing = #list + (n - at + 1)
-  if ticket > EVERY and missing > 0 and self.shared[ticket] then
-    self.shared[ticket] = self.shared[ticket] - missing
-    if self.shared[ticket] <= 0 then give_back(self, ticket) end
-  end
-  if await.is_interrupt(raised) then error(raised, 0) end
-  if raised ~= nil and h.failure == nil then h.failure = raised end -- the next call raises it
-  if not first then return n end
-  return nil, errors.from(first, { op = "produce_many", accepted = n - #list, refused = list,
-    message = ("%d of %d messages were refused: %s"):format(#list, n, first.message) })
+  check(self, "produce_many")
+  return enqueue.many(self.delivery, topic, values, options)
 end
 
 -- A flush in the background: while it runs, linger.ms counts as nothing.
@@ -285,14 +143,14 @@ function Producer:send(topic, value, options)
   local deadline = now() + timeout
   local report, failure
   local theirs = o.on_delivery
-  local ticket = take_ticket(self, function(r, e)
+  local ticket = self.delivery:take(function(r, e)
     report, failure = r, e
     if e then self.sent_failed = self.sent_failed + 1 end
     if theirs then return theirs(r, e) end
   end, o.tag)
-  local done, ok, err = pcall(produce, self, topic, value, o, ticket)
+  local done, ok, err = pcall(enqueue.one, self.delivery, topic, value, o, ticket)
   if not done or not ok then
-    give_back(self, ticket)
+    self.delivery:count_off(ticket, 1)
     if not done then error(ok, 0) end
     err.op = "send"
     return nil, err
@@ -303,13 +161,13 @@ function Producer:send(topic, value, options)
   end, deadline)
   if not report then
     -- send has told of this message, so flush and close do not tell again.
-    local late = theirs or self.on_delivery or function(r, e)
+    local late = theirs or self.delivery.on_delivery or function(r, e)
       log.line(h.name, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
     end
-    self.callbacks[ticket] = function(r, e)
+    self.delivery:redirect(ticket, function(r, e)
       if e then self.sent_failed = self.sent_failed + 1 end
       return late(r, e)
-    end
+    end)
   end
   if not waited then error(raised, 0) end
   if not report then

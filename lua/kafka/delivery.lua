@@ -1,0 +1,77 @@
+-- What becomes of a producer's messages: the tickets they carry, and the one call that each report that the core hands over
+-- makes. Knows nothing of how messages are produced.
+
+local errors = require "kafka.error"
+local log = require "kafka.log"
+local Report = require "kafka.report"
+
+local Delivery = {}
+Delivery.__index = Delivery
+
+local EVERY = 1 -- the ticket of messages whose reports all go to the producer's on_delivery
+
+-- Exactly one call.
+local function on_report(self, ticket, report)
+  local f, tag = self.callbacks[ticket], self.tags[ticket]
+  if ticket > EVERY then self:count_off(ticket, 1) end
+  local raw, err = report.err, nil
+  if raw then
+    report.err = nil
+    err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition })
+    if raw.name == "_MSG_TIMED_OUT" then err.cause = self.handle:cause() end
+  end
+  report.tag = tag
+  setmetatable(report, Report)
+  f = f or self.on_delivery
+  if f then return f(report, err) end
+  if err then log.line(self.handle.name, 3, ("%s was lost: %s"):format(report.topic, err.message)) end
+end
+
+---@param h table the producer's handle; its reports come here from now on
+---@param on_delivery function|nil takes every report that no message takes for itself
+function Delivery.new(h, on_delivery)
+  local self = setmetatable({
+    handle = h,
+    on_delivery = on_delivery,
+    callbacks = {}, -- ticket -> function
+    tags = {},
+    left = {}, -- ticket of several messages -> reports still to come
+  }, Delivery)
+  h.last_ticket = EVERY
+  h.on_report = function(ticket, report) return on_report(self, ticket, report) end
+  return self
+end
+
+---A ticket for `count` messages whose reports go to `f`. Without function and tag none is needed: 0 has its successes only
+---counted.
+---@param f function|nil
+---@param tag any
+---@param count integer|nil default 1
+---@return integer
+function Delivery:take(f, tag, count)
+  if not f and tag == nil then return self.on_delivery and EVERY or 0 end
+  local ticket = self.handle:ticket()
+  self.callbacks[ticket] = f
+  self.tags[ticket] = tag
+  self.left[ticket] = count
+  return ticket
+end
+
+---So many of the ticket's messages have no report to come any more: reported, or never accepted.
+function Delivery:count_off(ticket, count)
+  if ticket <= EVERY then return end
+  local left = (self.left[ticket] or 1) - count
+  if left > 0 then
+    self.left[ticket] = left
+    return
+  end
+  self.callbacks[ticket], self.tags[ticket], self.left[ticket] = nil, nil, nil
+  self.handle:done_with(ticket)
+end
+
+---From now on the ticket's report goes to `f`.
+function Delivery:redirect(ticket, f)
+  self.callbacks[ticket] = f
+end
+
+return Delivery

@@ -1,0 +1,106 @@
+-- Handing messages to a producer's queue: one, or many in one crossing; and what to do where it is full: serve reports and try
+-- again until the time is over. Knows nothing of what becomes of them later.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local await = require "kafka.await"
+local errors = require "kafka.error"
+
+local now = core.now
+
+local enqueue = {}
+
+local DEFAULT_TIMEOUT = 10 -- seconds
+
+-- The core's refusal as an error; a fatal one tells what was fatal.
+local function refused(h, raw, topic, partition)
+  if raw.name == "_FATAL" then raw = h.core:fatal() or raw end
+  return errors.from(raw, { op = "produce", topic = topic, partition = partition })
+end
+
+-- Calls `try` until the queue has room, serving reports meanwhile.
+local function when_room(h, timeout, try)
+  local ok, raw
+  h:await(function()
+    ok, raw = try()
+    return ok or raw.name ~= "_QUEUE_FULL"
+  end, now() + (timeout or DEFAULT_TIMEOUT))
+  if h.closed and not ok then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
+  return ok, raw
+end
+
+---Hands over one message.
+---@param delivery table the producer's
+---@param o table checked options: key, partition, timestamp, headers, timeout
+---@param ticket integer
+---@return true|nil
+---@return kafka.Error|nil not accepted; raises where a handler raised meanwhile: not accepted either
+function enqueue.one(delivery, topic, value, o, ticket)
+  local h = delivery.handle
+  local client = h.core
+  local ok, raw = client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
+  if not ok and raw.name == "_QUEUE_FULL" and o.timeout ~= 0 then
+    ok, raw = when_room(h, o.timeout, function()
+      return client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
+    end)
+  end
+  if ok then return true end
+  return nil, refused(h, raw, topic, o.partition)
+end
+
+local many_options = {
+  keys = args.table,
+  partitions = args.table,
+  timestamps = args.table,
+  headers = args.table,
+  n = args.integer(0, math.maxinteger),
+  on_delivery = args.func,
+  timeout = args.seconds,
+}
+
+-- Hands over from the run's place on, until a message is refused for another reason than a full queue. Notes refusals, and what
+-- a handler raised meanwhile.
+local function go_on(run, h, topic, values, o, ticket)
+  local raw
+  local done, raised = pcall(when_room, h, math.max(0, run.deadline - now()), function()
+    run.at, raw = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n)
+    return raw == nil, raw
+  end)
+  if not done then
+    run.raised = raised
+    return
+  end
+  if h.closed then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
+  if not raw then return end
+  local err = h.closed and errors.from(raw, { op = "produce", topic = topic }) or refused(h, raw, topic)
+  run.first = run.first or err
+  -- A full queue, a fatal error or a closed client refuses all that follow.
+  local last = (raw.name == "_QUEUE_FULL" or err.fatal or h.closed) and run.n or run.at
+  for i = run.at, last do run.refused[#run.refused + 1] = { index = i, err = err } end
+  run.at = last + 1
+end
+
+---Hands over many messages; see Producer:produce_many.
+function enqueue.many(delivery, topic, values, options)
+  local h = delivery.handle
+  local o = args.fields("produce_many", options, many_options)
+  args.check("produce_many", "values", values, args.table)
+  local n = math.tointeger(o.n or #values)
+  h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
+  h:dispatch()
+  if n == 0 then return 0 end
+  local ticket = delivery:take(o.on_delivery, nil, n)
+  local run = { at = 1, n = n, refused = {}, deadline = now() + (o.timeout or DEFAULT_TIMEOUT) }
+  repeat
+    go_on(run, h, topic, values, o, ticket)
+  until run.at > n or await.is_interrupt(run.raised)
+  local missing = #run.refused + (n - run.at + 1)
+  if missing > 0 then delivery:count_off(ticket, missing) end
+  if await.is_interrupt(run.raised) then error(run.raised, 0) end
+  if run.raised ~= nil and h.failure == nil then h.failure = run.raised end -- the next call raises it
+  if not run.first then return n end
+  return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = run.refused,
+    message = ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })
+end
+
+return enqueue
