@@ -86,13 +86,14 @@ describe("close", function()
     assert.truthy(tostring(objects[1]):find "closed")
   end)
 
-  it("ends connections at once where nothing is under way", function()
+  it("ends connections soon where nothing is under way, long before its timeout", function()
+    -- Now and then a thread of librdkafka misses the call to end, and looks again after a second.
     local mock <close> = assert(kafka.mock { topics = { first = 1 } })
     local p = assert(kafka.producer { brokers = mock.brokers })
     assert(p:send("first", "v"))
-    assert.is_true((try.time(p.close, p)) < 1)
+    assert.is_true((try.time(p.close, p)) < 4)
     local k = assert(kafka.connect { brokers = mock.brokers })
-    assert.is_true((try.time(k.close, k)) < 1)
+    assert.is_true((try.time(k.close, k)) < 4)
   end)
 
   it("of a producer whose broker is gone takes its timeout and little more", function()
