@@ -100,3 +100,19 @@ describe("produce_many", function()
     assert.equal(5000, p:counts().delivered)
   end)
 end)
+
+describe("produce_many whose producer is closed by a handler while it waits for room", function()
+  it("says so, and which messages were refused", function()
+    local cluster <close> = assert(kafka.mock { topics = { first = 1 } })
+    local p
+    p = assert(kafka.producer { brokers = cluster.brokers, queue_buffering_max_messages = 10, linger_ms = 0,
+      on_delivery = function() p:close(1) end })
+    local values = {}
+    for i = 1, 100 do values[i] = tostring(i) end
+    local ok, err = p:produce_many("first", values)
+    assert.is_nil(ok)
+    assert.equal("_DESTROY", err.name)
+    assert.equal(100, err.accepted + #err.refused)
+    assert.equal(100, err.refused[#err.refused].index)
+  end)
+end)

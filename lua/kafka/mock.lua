@@ -10,6 +10,8 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
+local Broker = require "kafka.mock.broker"
+local look = require "kafka.mock.look"
 
 local now = core.now
 
@@ -19,9 +21,6 @@ local Mock = {}
 Mock.__index = Mock
 Mock.__name = "kafka.Mock"
 
-local SEEN_WITHIN = 10 -- seconds until a fault must have shown
-local LOOK = 0.05 -- seconds between two looks
-local PROBE = 0.3 -- seconds for one connection to one broker
 local CLOSE_TIME = 5 -- seconds
 
 -- Kafka's numbers of the requests a mock serves.
@@ -31,37 +30,12 @@ local apis = {
   AddPartitionsToTxn = 24, AddOffsetsToTxn = 25, EndTxn = 26, TxnOffsetCommit = 28,
 }
 
-local quiet = { ["log.queue"] = "true", ["log_level"] = "0" }
-
 local own_options = {
   brokers = args.integer(1, 100),
   topics = args.table,
   replication_factor = args.integer(1, 100),
 }
 local partition_count = args.integer(1, 10000)
-
--- A short-lived look at the cluster through some of its brokers.
-local function look(brokers, what, seconds)
-  local settings = { ["bootstrap.servers"] = brokers, ["group.id"] = "mock-probe" }
-  for k, v in pairs(quiet) do settings[k] = v end
-  local h, err = handle.open("consumer", "mock", settings, { on_error = function() end, on_log = function() end })
-  if not h then return nil, err end
-  local raw
-  raw, err = h:request({ op = "mock" }, seconds, function(ticket, ms) return h.core:metadata(what, ms, ticket) end)
-  h:close(now())
-  return raw, err
-end
-
-local function wait_until(self, op, sentence, seen)
-  local deadline = now() + SEEN_WITHIN
-  while not seen() do
-    if now() >= deadline then
-      return nil, errors.new { name = "_TIMED_OUT", op = op, message = sentence .. " did not show in the metadata" }
-    end
-    self.handle:await(function() return false end, now() + LOOK)
-  end
-  return true
-end
 
 ---Starts a mock cluster.
 ---@param options table|nil brokers integer (default 1; ids count from 1); topics name -> partitions; replication_factor
@@ -81,7 +55,7 @@ local function open(options)
   if o.replication_factor and o.replication_factor > count then
     args.fail("kafka.mock", "replication_factor", ("at most the number of brokers, %d"):format(count), o.replication_factor)
   end
-  local mock, raw = core.mock(count, quiet)
+  local mock, raw = core.mock(count, look.quiet)
   if not mock then return nil, errors.from(raw, { op = "kafka.mock" }) end
   local addresses = {}
   for address in mock:brokers():gmatch("[^,]+") do addresses[#addresses + 1] = address end
@@ -110,13 +84,6 @@ local function checked_broker(self, op, id)
   return math.tointeger(args.check(op, "broker", id, args.integer(1, #self.addresses)))
 end
 
-local function done(op, ok, raw, about)
-  if ok then return true end
-  about = about or {}
-  about.op = op
-  return nil, errors.from(raw, about)
-end
-
 ---@param name string
 ---@param partitions integer
 ---@param replication_factor integer|nil default: all brokers
@@ -130,21 +97,12 @@ function Mock:create_topic(name, partitions, replication_factor)
   args.optional("create_topic", "replication_factor", replication_factor, args.integer(1, #self.addresses))
   local copies = replication_factor or #self.addresses
   local ok, raw = mock:topic(name, partitions, copies)
-  if not ok then return done("create_topic", ok, raw, { topic = name }) end
+  if not ok then return look.result("create_topic", ok, raw, { topic = name }) end
   -- The mock lets broker 1 lead them all; a real cluster spreads them. Fewer copies than brokers: any but broker 1 may lack one.
   if copies == #self.addresses then
     for p = 0, partitions - 1 do mock:leader(name, p, p % #self.addresses + 1) end
   end
   return true
-end
-
--- The partition's row as clients see it now.
-local function shown(self, topic, partition)
-  local raw = look(self.brokers, topic, PROBE * 2)
-  if not raw or not raw.topics[1] then return nil end
-  for _, p in ipairs(raw.topics[1].partitions) do
-    if p.partition == partition then return p end
-  end
 end
 
 ---Moves a partition's leader, or takes it away.
@@ -160,10 +118,10 @@ function Mock:leader(topic, partition, broker)
   args.check("leader", "partition", partition, args.partition)
   local id = broker ~= nil and checked_broker(self, "leader", broker) or nil
   local ok, raw = mock:leader(topic, partition, id or -1)
-  if not ok then return done("leader", ok, raw, { topic = topic, partition = partition }) end
+  if not ok then return look.result("leader", ok, raw, { topic = topic, partition = partition }) end
   if next(self.down) and #self.addresses == 1 then return true end -- nobody could show it
-  return wait_until(self, "leader", "the leader", function()
-    local row = shown(self, topic, partition)
+  return look.wait_until(self, "leader", "the leader", function()
+    local row = look.partition(self.brokers, topic, partition)
     return row and row.leader == id
   end)
 end
@@ -179,7 +137,7 @@ function Mock:coordinator(group, broker)
   local mock = check(self, "coordinator")
   args.check("coordinator", "group", group, args.name)
   local ok, raw = mock:coordinator("group", group, checked_broker(self, "coordinator", broker))
-  return done("coordinator", ok, raw)
+  return look.result("coordinator", ok, raw)
 end
 
 -- Which errors a request may be given: by name, or by number for none.
@@ -209,8 +167,8 @@ function Mock:fail(request, ...)
   local api = api_of("fail", request)
   local codes = {}
   for i, name in ipairs { ... } do codes[i] = code_of("fail", name) end
-  if #codes == 0 then return done("fail", mock:clear(api)) end
-  return done("fail", mock:fail(api, codes))
+  if #codes == 0 then return look.result("fail", mock:clear(api)) end
+  return look.result("fail", mock:fail(api, codes))
 end
 
 ---Delays the next answers of a broker to requests of a kind.
@@ -226,7 +184,7 @@ function Mock:delay(request, broker, seconds, times)
   local api = api_of("delay", request)
   args.check("delay", "seconds", seconds, args.seconds)
   args.optional("delay", "times", times, args.integer(1, 1000))
-  return done("delay", mock:delay(checked_broker(self, "delay", broker), api, seconds * 1000, times or 1))
+  return look.result("delay", mock:delay(checked_broker(self, "delay", broker), api, seconds * 1000, times or 1))
 end
 
 ---What metadata says of a topic from now on: an error, or nothing wrong.
@@ -237,7 +195,7 @@ end
 function Mock:topic_error(topic, name)
   local mock = check(self, "topic_error")
   args.topic("topic_error", topic)
-  return done("topic_error", mock:topic_error(topic, name and code_of("topic_error", name) or 0))
+  return look.result("topic_error", mock:topic_error(topic, name and code_of("topic_error", name) or 0))
 end
 
 ---How long every answer of a broker, or of all, takes.
@@ -256,18 +214,12 @@ function Mock:rtt(seconds, broker)
   end
   for id = first, last do
     local ok, raw = mock:rtt(id, seconds * 1000)
-    if not ok then return done("rtt", ok, raw) end
+    if not ok then return look.result("rtt", ok, raw) end
   end
   return true
 end
 
 -- Brokers --------------------------------------------------------------------------------------------------------------
-
----@class kafka.MockBroker
----@field id integer
-local Broker = {}
-Broker.__index = Broker
-Broker.__name = "kafka.MockBroker"
 
 ---One broker of the cluster.
 ---@param id integer counts from 1
@@ -275,47 +227,10 @@ Broker.__name = "kafka.MockBroker"
 function Mock:broker(id)
   check(self, "broker")
   id = checked_broker(self, "broker", id)
-  return setmetatable({ mock = self, id = id, address = self.addresses[id] }, Broker)
+  return Broker.new(self, id)
 end
 
----Closes the broker's port and connections.
----@return true|nil
----@return kafka.Error|nil
----rd_kafka_mock_broker_set_down
-function Broker:kill()
-  local mock = check(self.mock, "kill")
-  local ok, raw = mock:down(self.id)
-  if not ok then return done("kill", ok, raw) end
-  self.mock.down[self.id] = true
-  return wait_until(self.mock, "kill", "the broker's end", function() return look(self.address, false, PROBE) == nil end)
-end
-
----Opens it again, with what it had.
----@return true|nil
----@return kafka.Error|nil
----rd_kafka_mock_broker_set_up
-function Broker:start()
-  local mock = check(self.mock, "start")
-  local ok, raw = mock:up(self.id)
-  if not ok then return done("start", ok, raw) end
-  self.mock.down[self.id] = nil
-  return wait_until(self.mock, "start", "the broker's return", function() return look(self.address, false, PROBE) ~= nil end)
-end
-
-local function cannot(op, reason)
-  return function()
-    return nil, errors.new { name = "_NOT_IMPLEMENTED", op = op, message = reason, action = "fix" }
-  end
-end
-
-Broker.stop = Broker.kill
-Broker.pause = cannot("pause", "a mock broker has no process to pause; delay its answers with mock:rtt, or use localcluster")
-Broker.resume = cannot("resume", "a mock broker has no process to resume; see pause")
-Mock.add_broker = cannot("add_broker", "a mock cluster keeps the brokers it was made with; use localcluster")
-
-function Broker:__tostring()
-  return ("mock broker %d at %s (%s)"):format(self.id, self.address, self.mock.down[self.id] and "down" or "up")
-end
+Mock.add_broker = Broker.cannot("add_broker", "a mock cluster keeps the brokers it was made with; use localcluster")
 
 -- The end --------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+-- One broker of a mock cluster: down and up. Knows no fault but these.
+
+local args = require "kafka.args"
+local errors = require "kafka.error"
+local look = require "kafka.mock.look"
+
+---@class kafka.MockBroker
+---@field id integer
+local Broker = {}
+Broker.__index = Broker
+Broker.__name = "kafka.MockBroker"
+
+---@param mock kafka.Mock
+---@param id integer
+function Broker.new(mock, id)
+  return setmetatable({ mock = mock, id = id, address = mock.addresses[id] }, Broker)
+end
+
+local function core_of(self, op)
+  if getmetatable(self) ~= Broker then args.fail(op, "the object", "a kafka.MockBroker", self) end
+  if self.mock.closed then args.misuse(op, "attempt to use a closed kafka.Mock") end
+  return self.mock.core
+end
+
+---Closes the broker's port and connections.
+---@return true|nil
+---@return kafka.Error|nil
+---rd_kafka_mock_broker_set_down
+function Broker:kill()
+  local mock = core_of(self, "kill")
+  local ok, raw = mock:down(self.id)
+  if not ok then return look.result("kill", ok, raw) end
+  self.mock.down[self.id] = true
+  return look.wait_until(self.mock, "kill", "the broker's end", function() return not look.answers(self.address) end)
+end
+
+---Opens it again, with what it had.
+---@return true|nil
+---@return kafka.Error|nil
+---rd_kafka_mock_broker_set_up
+function Broker:start()
+  local mock = core_of(self, "start")
+  local ok, raw = mock:up(self.id)
+  if not ok then return look.result("start", ok, raw) end
+  self.mock.down[self.id] = nil
+  return look.wait_until(self.mock, "start", "the broker's return", function() return look.answers(self.address) end)
+end
+
+---A call that a mock cannot serve, with the reason.
+function Broker.cannot(op, reason)
+  return function()
+    return nil, errors.new { name = "_NOT_IMPLEMENTED", op = op, message = reason, action = "fix" }
+  end
+end
+
+Broker.stop = Broker.kill
+Broker.pause = Broker.cannot("pause", "a mock broker has no process to pause; use mock:rtt, or localcluster")
+Broker.resume = Broker.cannot("resume", "a mock broker has no process to resume; see pause")
+
+function Broker:__tostring()
+  return ("mock broker %d at %s (%s)"):format(self.id, self.address, self.mock.down[self.id] and "down" or "up")
+end
+
+return Broker
