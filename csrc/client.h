@@ -31,6 +31,7 @@ typedef struct lk_client {
   atomic_bool gone; /* rk is destroyed */
   unsigned generation;
   lk_hand hand;
+  bool unfinished; /* the last drain failed half way */
   bool draining; /* a finalizer may call into the client while drain allocates */
   lk_task *done; /* the finished job under conversion */
   int64_t accepted;

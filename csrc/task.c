@@ -164,6 +164,13 @@ bool lk_port_wait(lk_port *p, int ms) {
   return true;
 }
 
+bool lk_port_idle(lk_port *p) {
+  pthread_mutex_lock(&p->lock);
+  bool idle = p->first == NULL;
+  pthread_mutex_unlock(&p->lock);
+  return idle;
+}
+
 lk_task *lk_port_take(lk_port *p) {
   pthread_mutex_lock(&p->lock);
   lk_task *t = p->first;

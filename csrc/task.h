@@ -42,6 +42,8 @@ int lk_port_write_fd(const lk_port *p);
 void lk_port_wake(lk_port *p);
 /* Waits until readable, at most `ms`, and empties the pipe. A signal ends the wait early. */
 bool lk_port_wait(lk_port *p, int ms);
+/* Whether no task has finished since the last was taken. */
+bool lk_port_idle(lk_port *p);
 /* The next finished task, which is then the caller's to clear, or NULL. */
 lk_task *lk_port_take(lk_port *p);
 
