@@ -196,3 +196,29 @@ describe("partitions", function()
     try.misuse("closed kafka.Partitions", function() all:positions() end)
   end)
 end)
+
+describe("partitions of which one has stopped at an offset that does not exist", function()
+  it("go on with the others, and still tell where those end", function()
+    local cluster <close> = assert(kafka.mock { topics = { first = 2 } })
+    try.fill(cluster.brokers, "first", 0, 5)
+    try.fill(cluster.brokers, "first", 1, 5)
+    local client <close> = assert(kafka.connect { brokers = cluster.brokers })
+    local all <close> = assert(client:partitions("first"))
+    assert(all:seek(1, 500))
+    local told, count, batch = 0, 0, nil
+    try.until_true(10, function()
+      local err
+      batch, err = all:fetch { timeout = 0.3 }
+      if err then
+        told = told + 1
+        assert.same({ "OFFSET_OUT_OF_RANGE", 1, 500, 0, 5 },
+          { err.name, err.partition, err.offset, err.earliest, err.latest })
+        return false
+      end
+      count = count + batch.n
+      return told == 1 and count == 5 and batch.eof
+    end)
+    assert.is_true(batch.eof)
+    assert.equal(1, told)
+  end)
+end)

@@ -155,7 +155,7 @@ end
 local function at_end(self)
   local any = false
   for partition, part in pairs(self.parts) do
-    if not part.paused then
+    if not part.paused and not part.stopped then
       any = true
       local _, eof = self.inbox:position(self.topic, partition)
       if not eof then return false end
@@ -227,4 +227,4 @@ function Feed:__gc()
   pcall(self.close, self)
 end
 
-return { open = open, fetch_options = fetch_options }
+return { open = open }

@@ -114,8 +114,6 @@ local function event(self, kind, payload)
     payload.text = without_guess(self, payload.text)
   elseif kind == "error" then
     payload.message = without_guess(self, payload.message)
-  end
-  if kind == "error" then
     payload = errors.from(payload, { op = self.name })
     -- That no broker is left follows from what happened to each: keep the reason.
     if payload.name ~= "_ALL_BROKERS_DOWN" or not self:cause() then
