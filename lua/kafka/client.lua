@@ -10,6 +10,7 @@ local group = require "kafka.group"
 local admin = require "kafka.admin"
 local one = require "kafka.partition"
 local all = require "kafka.partitions"
+local show = require "kafka.show"
 
 local now = core.now
 
@@ -29,6 +30,8 @@ local own_options = {
   loop = args.either(args.table, args.func),
   timeout = args.seconds,
 }
+
+local offset_rows = show.list { "topic", "partition", "offset" }
 
 local opened = 0
 
@@ -125,7 +128,7 @@ function Client:offsets_at(topic, timestamp, timeout)
   for _, row in ipairs(answer.rows) do
     if row.err then return nil, errors.from(row.err, { op = "offsets_at", topic = topic, partition = row.partition }) end
   end
-  return answer.rows
+  return offset_rows(answer.rows)
 end
 
 -- Groups -------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 -- Pictures of a cluster: what metadata says, as tables that print themselves. Pure: nothing here asks anybody.
 
+local show = require "kafka.show"
+
 local cluster = {}
 
 ---@class kafka.Broker
@@ -40,13 +42,14 @@ end
 
 ---A grid of all partitions: leader, replicas, in-sync replicas.
 function Topic:__tostring()
-  local lines = { self.name, ("  %9s  %6s  %-12s  %s"):format("partition", "leader", "replicas", "isr") }
-  for _, p in ipairs(self.partitions) do
-    lines[#lines + 1] = ("  %9d  %6s  %-12s  %s"):format(p.partition, p.leader or "none", table.concat(p.replicas, ","),
-      table.concat(p.isr, ","))
-  end
-  return table.concat(lines, "\n")
+  return self.name .. "\n" .. tostring(self.partitions)
 end
+
+local brokers = show.list({ "id", "host", "port", show.maybe "rack" }, { none = "no brokers", rows = false })
+local topics = show.list({ "name", show.made("partitions", function(t) return #t.partitions end) },
+  { none = "no topics", rows = false })
+local partitions = show.list({ "partition", show.made("leader", function(p) return p.leader or "none" end),
+  "replicas", "isr" }, { none = "no partitions" })
 
 ---@class kafka.Cluster
 ---@field brokers kafka.Broker[] by id
@@ -82,10 +85,11 @@ end
 ---@return kafka.Cluster
 function cluster.picture(raw)
   table.sort(raw.brokers, by "id")
-  for _, b in ipairs(raw.brokers) do setmetatable(b, Broker) end
-  for _, t in ipairs(raw.topics) do
+  for _, b in ipairs(brokers(raw.brokers)) do setmetatable(b, Broker) end
+  for _, t in ipairs(topics(raw.topics)) do
     t.name, t.topic = t.topic, nil
     table.sort(t.partitions, by "partition")
+    partitions(t.partitions)
     setmetatable(t, Topic)
   end
   table.sort(raw.topics, by "name")

@@ -5,12 +5,14 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local await = require "kafka.await"
 local errors = require "kafka.error"
+local show = require "kafka.show"
 
 local now = core.now
 
 local enqueue = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local refused_rows = show.list { "index" }
 
 -- The core's refusal as an error; a fatal one tells what was fatal.
 local function refused(h, raw, topic, partition)
@@ -99,7 +101,7 @@ function enqueue.many(delivery, topic, values, options)
   if await.is_interrupt(run.raised) then error(run.raised, 0) end
   if run.raised ~= nil and h.failure == nil then h.failure = run.raised end -- the next call raises it
   if not run.first then return n end
-  return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = run.refused,
+  return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = refused_rows(run.refused),
     message = ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })
 end
 

@@ -6,11 +6,15 @@ local args = require "kafka.args"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local Batch = require("kafka.message").Batch
+local show = require "kafka.show"
 
 local group = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
 local STATISTICS = "200" -- milliseconds: how often a look-up of the coordinator looks
+
+local committed_rows = show.list({ "topic", "partition", "offset", show.maybe "metadata" }, { none = "nothing committed" })
+local lag_rows = show.list { "topic", "partition", "committed", "latest", "lag" }
 
 local function settings_of(client, name, extra)
   local settings = {}
@@ -115,7 +119,7 @@ function group.committed(client, name, what, timeout)
   if not answer then return nil, err end
   err = row_error("committed", answer.rows, h)
   if err then return nil, err end
-  return answer.rows
+  return committed_rows(answer.rows)
 end
 
 -- The library knows the coordinator but has no call that tells; its statistics do.
@@ -171,7 +175,7 @@ function group.lag(client, name, timeout)
   if #list == 0 then
     return nil, errors.new { name = "_NO_OFFSET", op = "lag", message = "group " .. core.show(name) .. " has committed nothing" }
   end
-  return total, list
+  return total, lag_rows(list)
 end
 
 return group

@@ -1,8 +1,7 @@
 -- What a message and a batch can do: print themselves, find a header. Knows no client.
 
 local core = require "kafka.core"
-
-local SHOWN = 60 -- bytes of a value that tostring shows
+local show = require "kafka.show"
 
 ---@class kafka.Message
 ---@field topic string
@@ -15,12 +14,6 @@ local SHOWN = 60 -- bytes of a value that tostring shows
 ---@field timestamp_type "log_append"|nil where the broker, not the producer, set the timestamp
 ---@field leader_epoch integer|nil
 local Message = {}
-
-local function short(bytes)
-  if bytes == nil then return "nil" end
-  local text = bytes:sub(1, SHOWN):gsub("[%c\128-\255]", function(c) return ("\\%03d"):format(c:byte()) end)
-  return #bytes > SHOWN and ("%s... (%d bytes)"):format(text, #bytes) or text
-end
 
 ---The value of the last header of that name; nil where there is none, or its value is nil.
 ---@param name string
@@ -36,8 +29,8 @@ end
 local meta = core.message
 meta.__index.header = Message.header
 function meta:__tostring()
-  local key = self.key and short(self.key) .. " = " or ""
-  return ("%s[%d]@%d %s%s"):format(self.topic, self.partition, self.offset, key, short(self.value))
+  local key = self.key and show.bytes(self.key) .. " = " or ""
+  return ("%s[%d]@%d %s%s"):format(self.topic, self.partition, self.offset, key, show.bytes(self.value))
 end
 
 ---@class kafka.Batch

@@ -7,6 +7,7 @@ local feed = require "kafka.feed"
 local groups = require "kafka.group"
 local log = require "kafka.log"
 local partition = require "kafka.partition"
+local show = require "kafka.show"
 local start = require "kafka.start"
 
 local partitions = {}
@@ -53,6 +54,8 @@ end
 
 local DEFAULT_TIMEOUT = 10 -- seconds
 
+local position_rows = show.list { "topic", "partition", "offset" }
+
 local function check(self, op)
   if getmetatable(self) ~= Partitions then args.fail(op, "the object", "a kafka.Partitions", self) end
   if self.feed.closed then args.misuse(op, "attempt to use a closed kafka.Partitions") end
@@ -85,7 +88,7 @@ function Partitions:positions()
     local at = f:position(number)
     rows[i] = { topic = self.topic, partition = number, offset = at >= 0 and at or nil }
   end
-  return rows
+  return position_rows(rows)
 end
 
 ---@param number integer

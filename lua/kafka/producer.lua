@@ -10,6 +10,7 @@ local enqueue = require "kafka.enqueue"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
+local show = require "kafka.show"
 
 local now = core.now
 
@@ -76,6 +77,7 @@ end
 -- Producing ----------------------------------------------------------------------------------------------------------
 
 local none = {}
+local counts_row = show.row { "accepted", "delivered", "failed", "pending" }
 
 ---Hands one message to the producer's queue. The report comes later, while any call on this producer runs.
 ---@param topic string
@@ -193,7 +195,7 @@ end
 ---@return {accepted: integer, delivered: integer, failed: integer, pending: integer}
 function Producer:counts()
   local accepted, delivered, failed = check(self, "counts").core:counts()
-  return { accepted = accepted, delivered = delivered, failed = failed, pending = accepted - delivered - failed }
+  return counts_row { accepted = accepted, delivered = delivered, failed = failed, pending = accepted - delivered - failed }
 end
 
 ---Serves reports: waits until there is one, then takes all that have come.
