@@ -17,6 +17,8 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
 #: SPECS=FILES        make test: only these spec files
 #: MOCK=1             make test: only what needs no real brokers (no Java, no Maven)
 #: SAN=1              make test: with the address and undefined-behaviour sanitizers
+#: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many produce on_delivery tables columns"
+#: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
 #: PREFIX=/usr/local  make install: where to; DESTDIR stands in front of it
 #: V=1                show the compiler's command lines
@@ -117,6 +119,28 @@ specs: all  ## run the specs without looking at packages
 	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' SAN='$(if $(SAN),$(abspath $(B)))' \
 	  tools/specs $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
 
+# What the benchmark compares with; not part of the library.
+$(B)/bench/baseline: bench/baseline.c $(B)/command
+	@mkdir -p $(@D)
+	$(call say,compiling $<)
+	$(Q)$(COMPILE) $< -o $@ $(LDFLAGS) $(RDKAFKA_LIBS)
+
+$(B)/bench/handmade.so: bench/handmade.c $(B)/command
+	@mkdir -p $(@D)
+	$(call say,compiling $<)
+	$(Q)$(COMPILE) $< $(LIBFLAG) -o $@ $(LDFLAGS) $(RDKAFKA_LIBS)
+
+contestants: $(B)/bench/baseline $(B)/bench/handmade.so
+
+contest: all contestants
+	@$(RUN_ENV) LUA_CPATH='$(abspath $(B))/?.so;$(abspath $(B))/bench/?.so;;' LUA='$(LUA)' BUILT='$(B)/bench' \
+	  $(foreach name,MESSAGES ROUNDS ROWS KAFKA PYTHON,$(if $($(name)),$(name)='$($(name))')) $(LUA) bench/run.lua
+
+bench:  ## install what is missing (asks first), build, compare with C and a hand-made module; see MESSAGES
+	@$(SETUP_FOR) build real
+	@$(BUILD)
+	@$(SUBMAKE) contest
+
 check:  ## install what is missing (asks first), then luacheck, strict C warnings, cppcheck, format, rockspec
 	@$(SETUP_FOR) build check
 	@$(SUBMAKE) -k check-lua check-c check-format check-rockspec
@@ -130,7 +154,7 @@ check-lua:
 	@luacheck --no-color -q $(wildcard lua spec examples bench tools bin/lkafka rockspec/*.rockspec)
 
 check-c:
-	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all
+	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all contestants
 	@echo cppcheck
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem --library=tools/cppcheck.cfg csrc
@@ -169,5 +193,5 @@ help:  ## this list
 	@sed -n 's/^#: /  /p' Makefile
 
 FORCE:
-.PHONY: all demo run env test specs check check-lua check-c check-format check-rockspec install install-modules clean \
-        help FORCE
+.PHONY: all demo run env test specs bench contest contestants check check-lua check-c check-format check-rockspec install \
+        install-modules clean help FORCE
