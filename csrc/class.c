@@ -1,5 +1,6 @@
 #include "class.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "misuse.h"
@@ -30,7 +31,7 @@ void *lk_class_new(lua_State *L, const lk_class *c, size_t size, int uservalues)
 }
 
 void *lk_class_test(lua_State *L, int idx, const lk_class *c) {
-  void *p = lua_touserdata(L, idx);
+  void *p = lua_type(L, idx) == LUA_TUSERDATA ? lua_touserdata(L, idx) : NULL;
   if (!p || !lua_getmetatable(L, idx)) return NULL;
   lk_class_push(L, c);
   bool same = lua_rawequal(L, -1, -2);
@@ -40,7 +41,11 @@ void *lk_class_test(lua_State *L, int idx, const lk_class *c) {
 
 void *lk_class_check(lua_State *L, int idx, const lk_class *c) {
   void *p = lk_class_test(L, idx, c);
-  if (!p) lk_misuse(L, idx, "the object", c->name);
+  if (!p) {
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "a %s", c->name);
+    lk_misuse(L, idx, "the object", wanted);
+  }
   return p;
 }
 

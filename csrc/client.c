@@ -33,9 +33,14 @@ typedef struct yard_ref {
   unsigned generation;
 } yard_ref;
 
+static int yard_gc(lua_State *L);
+static const luaL_Reg yard_meta[] = {{"__gc", yard_gc}, {NULL, NULL}};
+static const lk_class yard_class = {"kafka.yard", yard_meta};
+
 static int yard_gc(lua_State *L) {
-  yard_ref *r = lua_touserdata(L, 1);
-  if (r->yard && r->generation == atomic_load(&generation)) lk_yard_wait(r->yard, YARD_PATIENCE_MS);
+  yard_ref *r = lk_class_test(L, 1, &yard_class);
+  if (!r || !r->yard) return 0;
+  if ( r->generation == atomic_load(&generation)) lk_yard_wait(r->yard, YARD_PATIENCE_MS);
   lk_yard_release(r->yard);
   r->yard = NULL;
   return 0;
@@ -47,12 +52,10 @@ void lk_client_init(lua_State *L) {
     return;
   }
   lua_pop(L, 1);
-  yard_ref *r = lua_newuserdatauv(L, sizeof *r, 0);
-  *r = (yard_ref){NULL, atomic_load(&generation)};
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, yard_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
+  static const luaL_Reg *const none[] = {NULL};
+  lk_class_open(L, &yard_class, none);
+  yard_ref *r = lk_class_new(L, &yard_class, sizeof *r, 0);
+  r->generation = atomic_load(&generation);
   /* Made first, so collected last by lua_close: after the handles whose threads it waits for. */
   r->yard = lk_yard_new();
   if (!r->yard) luaL_error(L, "out of memory");
@@ -228,15 +231,22 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
 
 rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name) {
   name = lua_absindex(L, name);
-  lua_getiuservalue(L, handle, 1);
-  lua_pushvalue(L, name);
-  if (lua_rawget(L, -2) == LUA_TLIGHTUSERDATA) {
-    rd_kafka_topic_t *t = lua_touserdata(L, -1);
-    lua_pop(L, 2);
-    return t;
-  }
-  lua_pop(L, 1);
   const char *s = lk_opt_topic(L, name);
+  /* The table says where in c->topics: it can be reached by debug.getuservalue, so it is not believed. */
+  if (lua_getiuservalue(L, handle, 1) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, handle, 1);
+  }
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  lua_Integer at = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  if (at >= 1 && (size_t)at <= c->n_topics && strcmp(rd_kafka_topic_name(c->topics[at - 1]), s) == 0) {
+    lua_pop(L, 1);
+    return c->topics[at - 1];
+  }
   rd_kafka_topic_t **grown = realloc(c->topics, (c->n_topics + 1) * sizeof *grown);
   if (!grown) luaL_error(L, "out of memory");
   c->topics = grown;
@@ -244,7 +254,7 @@ rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int na
   if (!t) luaL_error(L, "out of memory");
   c->topics[c->n_topics++] = t;
   lua_pushvalue(L, name);
-  lua_pushlightuserdata(L, t);
+  lua_pushinteger(L, (lua_Integer)c->n_topics);
   lua_rawset(L, -3);
   lua_pop(L, 1);
   return t;
@@ -292,7 +302,7 @@ static bool is_idle(lk_client *c) {
 static int client_drain(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, LK_ANY);
   lk_opt_table(L, 2, "list");
-  lk_opt_int(L, 3, "tail", 0, LUA_MAXINTEGER);
+  lk_opt_int(L, 3, "tail", 0, INT32_MAX);
   lk_opt_int(L, 4, "max", 1, 1000000);
   lua_settop(L, 4);
   if (c->draining) return 0;

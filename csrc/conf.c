@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "class.h"
 #include "misuse.h"
@@ -19,15 +20,27 @@ rd_kafka_conf_t *lk_conf_push(lua_State *L, int idx) {
   while (lua_next(L, idx)) {
     if (lua_type(L, -2) != LUA_TSTRING) lk_misuse(L, -2, "the name of a setting", "a string");
     const char *name = lua_tostring(L, -2);
-    if (lua_type(L, -1) != LUA_TSTRING) lk_misuse_error(L, "setting \"%s\" must reach the library as a string", name);
+    size_t len;
+    const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+    if (!value || strlen(value) != len) lk_misuse_error(L, "setting \"%s\" must be a string without NUL", name);
     /* librdkafka's words may repeat the value, which may be a secret: Lua has checked values before, so the name and
      * the code are enough here. */
-    rd_kafka_conf_res_t res = rd_kafka_conf_set(conf, name, lua_tostring(L, -1), why, sizeof why);
+    rd_kafka_conf_res_t res = rd_kafka_conf_set(conf, name, value, why, sizeof why);
     if (res == RD_KAFKA_CONF_UNKNOWN) lk_misuse_error(L, "unknown setting \"%s\"", name);
     if (res != RD_KAFKA_CONF_OK) lk_misuse_error(L, "librdkafka refuses the value of setting \"%s\"", name);
     lua_pop(L, 1);
   }
   return conf;
+}
+
+int lk_conf_refusal(lua_State *L) {
+  char why[512];
+  const char *name = luaL_checkstring(L, 1), *value = luaL_checkstring(L, 2);
+  lk_box *box = lk_box_push(L, conf_free);
+  box->p = rd_kafka_conf_new();
+  if (rd_kafka_conf_set(box->p, name, value, why, sizeof why) == RD_KAFKA_CONF_OK) return 0;
+  lua_pushstring(L, why);
+  return 1;
 }
 
 void lk_conf_take(lua_State *L, int box) { lk_box_take(lua_touserdata(L, box)); }

@@ -10,6 +10,9 @@
 rd_kafka_conf_t *lk_conf_push(lua_State *L, int idx);
 void lk_conf_take(lua_State *L, int box);
 
+/* core.refusal(name, value) -> why librdkafka does not take this setting, in its words; nothing where it does */
+int lk_conf_refusal(lua_State *L);
+
 /* core.properties(): the text of rd_kafka_conf_properties_show. */
 int lk_conf_properties(lua_State *L);
 

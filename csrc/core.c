@@ -46,8 +46,21 @@ static int core_home(lua_State *L) {
   return 0;
 }
 
+/* core.public(f, name): the caller knows this function by that name, see misuse.h */
+static int core_public(lua_State *L) {
+  lua_settop(L, 2);
+  lk_misuse_name(L, 1, 2);
+  return 0;
+}
+
 /* core.misuse(sentence): raises it at the caller's line */
-static int core_misuse(lua_State *L) { return lk_misuse_error(L, "%s", luaL_checkstring(L, 1)); }
+static int core_misuse(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lk_misuse_where(L);
+  lua_pushvalue(L, 1);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
 
 /* core.show(value) -> a short picture of it for a message */
 static int core_show(lua_State *L) {
@@ -56,17 +69,27 @@ static int core_show(lua_State *L) {
   return 1;
 }
 
-/* core.check_topic(name) raises where Kafka could not have such a topic */
-static int core_check_topic(lua_State *L) {
-  lk_opt_topic(L, 1);
-  return 0;
+/* core.is_topic(value) -> whether Kafka could have a topic of that name */
+static int core_is_topic(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushboolean(L, lk_opt_is_topic(L, 1));
+  return 1;
+}
+
+/* core.copy(table) -> its entries, read raw and at one moment */
+static int core_copy(lua_State *L) {
+  lk_opt_table(L, 1, "table");
+  lk_opt_copy(L, 1);
+  return 1;
 }
 
 static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", core_consumer},
                                      {"mock", lk_mock_new},       {"errors", lk_error_list},
                                      {"properties", lk_conf_properties}, {"now", core_now},
                                      {"home", core_home},         {"misuse", core_misuse},
-                                     {"show", core_show},         {"check_topic", core_check_topic},
+                                     {"show", core_show},         {"is_topic", core_is_topic},
+                                     {"public", core_public},     {"copy", core_copy},
+                                     {"refusal", lk_conf_refusal},
                                      {NULL, NULL}};
 
 static void open_process(void) {

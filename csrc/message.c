@@ -115,8 +115,19 @@ void lk_message_push(lua_State *L, const rd_kafka_message_t *m, int names, int t
 
 void lk_message_headers_free(void *p) { rd_kafka_headers_destroy(p); }
 
+/* The table's keys go from 1 to n: any other would be lost in silence. */
+static void check_keys(lua_State *L, int idx, lua_Integer n, const char *arg, const char *wanted) {
+  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+    lua_Integer at = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+    if (at >= 1 && at <= n) continue;
+    lk_misuse_show(L, -2);
+    lk_misuse_error(L, "%s must be %s, got an entry at %s", arg, wanted, lua_tostring(L, -1));
+  }
+}
+
 static void read_header(lua_State *L, rd_kafka_headers_t *headers, int pair) {
   if (!lua_istable(L, pair)) lk_misuse(L, pair, "each header", "a table {name, value}");
+  check_keys(L, pair, 2, "each header", "a table {name, value} and nothing else");
   lua_rawgeti(L, pair, 1);
   lua_rawgeti(L, pair, 2);
   size_t name_len, len;
@@ -130,11 +141,8 @@ void lk_message_headers(lua_State *L, int idx, lk_box *box) {
   if (lua_isnoneornil(L, idx)) return;
   lk_opt_table(L, idx, "headers");
   lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
-  if (n == 0) {
-    lua_pushnil(L);
-    if (lua_next(L, idx)) lk_misuse(L, -2, "headers", "a list of {name, value}, not a table with names as keys");
-    return;
-  }
+  check_keys(L, idx, n, "headers", "a list of {name, value}");
+  if (n == 0) return;
   rd_kafka_headers_t *headers = box->p = rd_kafka_headers_new((size_t)n);
   for (lua_Integer i = 1; i <= n; i++) {
     int top = lua_gettop(L);

@@ -2,6 +2,7 @@
  * destroyed with it. When a fault has reached the clients' metadata is for Lua to find out. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <string.h>
 
 #include "client.h"
 #include "conf.h"
@@ -118,9 +119,9 @@ static int mock_follower(lua_State *L) {
 
 /* coordinator("group" or "transaction", key, broker) */
 static int mock_coordinator(lua_State *L) {
-  static const char *const kinds[] = {"group", "transaction", NULL};
   rd_kafka_mock_cluster_t *mc = check(L);
-  const char *kind = kinds[luaL_checkoption(L, 2, "group", kinds)];
+  const char *kind = lk_opt_name(L, 2, "kind", 20);
+  if (strcmp(kind, "group") != 0 && strcmp(kind, "transaction") != 0) lk_misuse(L, 2, "kind", "\"group\" or \"transaction\"");
   const char *key = lk_opt_name(L, 3, "group", 32767);
   return result(L, rd_kafka_mock_coordinator_set(mc, kind, key, broker_id(L, 4)));
 }

@@ -20,11 +20,15 @@ static int out_of_range(lua_State *L, int idx, const char *arg, lua_Integer min,
   return lk_misuse(L, idx, arg, wanted);
 }
 
-lua_Integer lk_opt_int(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
+bool lk_opt_is_int(lua_State *L, int idx, lua_Integer min, lua_Integer max) {
   int whole = 0;
   lua_Integer n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &whole) : 0;
-  if (!whole || n < min || n > max) out_of_range(L, idx, arg, min, max);
-  return n;
+  return whole && n >= min && n <= max;
+}
+
+lua_Integer lk_opt_int(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
+  if (!lk_opt_is_int(L, idx, min, max)) out_of_range(L, idx, arg, min, max);
+  return lua_tointeger(L, idx);
 }
 
 lua_Integer lk_opt_int_or(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max, lua_Integer none) {
@@ -33,15 +37,20 @@ lua_Integer lk_opt_int_or(lua_State *L, int idx, const char *arg, lua_Integer mi
 
 int32_t lk_opt_partition(lua_State *L, int idx) { return (int32_t)lk_opt_int(L, idx, "partition", 0, INT32_MAX); }
 
-const char *lk_opt_topic(lua_State *L, int idx) {
-  static const char *const wanted = "a topic name of 1 to 249 letters, digits, '.', '_' or '-'";
-  if (lua_type(L, idx) != LUA_TSTRING) lk_misuse(L, idx, "topic", wanted);
+bool lk_opt_is_topic(lua_State *L, int idx) {
+  static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  if (lua_type(L, idx) != LUA_TSTRING) return false;
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
-  static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   bool dots = strcmp(s, ".") == 0 || strcmp(s, "..") == 0;
-  if (len == 0 || len > TOPIC_MAX || strspn(s, legal) != len || dots) lk_misuse(L, idx, "topic", wanted);
-  return s;
+  return len > 0 && len <= TOPIC_MAX && strspn(s, legal) == len && !dots;
+}
+
+const char *lk_opt_topic(lua_State *L, int idx) {
+  if (!lk_opt_is_topic(L, idx)) {
+    lk_misuse(L, idx, "topic", "a topic name of 1 to 249 letters, digits, '.', '_' or '-'");
+  }
+  return lua_tostring(L, idx);
 }
 
 const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max) {
@@ -66,13 +75,33 @@ const char *lk_opt_bytes(lua_State *L, int idx, const char *arg, size_t *len) {
 }
 
 int lk_opt_ms(lua_State *L, int idx) {
-  lua_Number ms = luaL_checknumber(L, idx);
-  if (!(ms >= 0)) lk_misuse(L, idx, "timeout", "a number of seconds, 0 or more");
+  lua_Number ms = lua_type(L, idx) == LUA_TNUMBER ? lua_tonumber(L, idx) : -1;
+  if (!(ms >= 0)) lk_misuse(L, idx, "timeout", "a number of milliseconds, 0 or more");
   return ms >= (lua_Number)INT_MAX ? INT_MAX : (int)ms;
 }
 
 void lk_opt_table(lua_State *L, int idx, const char *arg) {
   if (!lua_istable(L, idx)) lk_misuse(L, idx, arg, "a table");
+}
+
+/* No step allocates but the one that makes the table, and a finalizer runs only where something allocates: what is copied
+ * is what was there at one moment, unless that step changed the number of entries. */
+void lk_opt_copy(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  luaL_checkstack(L, 6, NULL);
+  for (;;) {
+    int n = 0, left;
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) n++;
+    lua_createtable(L, 0, left = n);
+    lua_pushnil(L);
+    while (lua_next(L, idx) && left-- > 0) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, -4);
+    }
+    if (left >= 0) return;
+    lua_settop(L, -4);
+  }
 }
 
 int lk_opt_field(lua_State *L, int t, const char *name) {

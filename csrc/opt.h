@@ -9,6 +9,7 @@
 
 /* An integer in [min, max]; 3.0 is taken, "3" is not. */
 lua_Integer lk_opt_int(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max);
+bool lk_opt_is_int(lua_State *L, int idx, lua_Integer min, lua_Integer max);
 
 /* The same where nil stands for `none`. */
 lua_Integer lk_opt_int_or(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max, lua_Integer none);
@@ -18,6 +19,7 @@ int32_t lk_opt_partition(lua_State *L, int idx);
 
 /* A topic's name as Kafka allows it: 1 to 249 letters, digits, '.', '_' and '-'. */
 const char *lk_opt_topic(lua_State *L, int idx);
+bool lk_opt_is_topic(lua_State *L, int idx);
 
 /* A string without NUL of 1 to `max` bytes. */
 const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max);
@@ -30,6 +32,9 @@ int lk_opt_ms(lua_State *L, int idx);
 
 /* A table, checked. */
 void lk_opt_table(lua_State *L, int idx, const char *arg);
+
+/* Pushes a copy of the table, read raw; no finalizer can change the table half way. */
+void lk_opt_copy(lua_State *L, int idx);
 
 /* Pushes t[name] read raw and returns its absolute index. */
 int lk_opt_field(lua_State *L, int t, const char *name);

@@ -80,6 +80,8 @@ static int producer_produce(lua_State *L) {
   return 1;
 }
 
+static const char *const columns[] = {"values", "keys", "partitions", "timestamps", "headers"}; /* arguments 3 to 7 */
+
 /* The i-th entry of a column that may be nil; leaves it on the stack so that its bytes stay. */
 static int column(lua_State *L, int idx, lua_Integer i) {
   if (lua_isnil(L, idx)) {
@@ -88,6 +90,39 @@ static int column(lua_State *L, int idx, lua_Integer i) {
     lua_rawgeti(L, idx, i);
   }
   return lua_gettop(L);
+}
+
+/* The next entry of a column under way through it; its key must lie in 1..n: any other would be lost in silence. */
+static bool next_entry(lua_State *L, int idx, lua_Integer n, const char *name) {
+  if (!lua_next(L, idx)) return false;
+  lua_Integer at = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+  if (at >= 1 && at <= n) return true;
+  lk_misuse_show(L, -2);
+  lk_misuse_error(L, "%s must have entries from 1 to %I only (n, where it has holes), got one at %s", name, (LUAI_UACINT)n,
+                  lua_tostring(L, -1));
+  return false;
+}
+
+/* "values[3]", for a message only. */
+static const char *label(lua_State *L, const char *name) {
+  return lua_pushfstring(L, "%s[%I]", name, (LUAI_UACINT)lua_tointeger(L, -2));
+}
+
+static void check_column(lua_State *L, int idx, lua_Integer n) {
+  const char *name = columns[idx - 3];
+  if (lua_isnil(L, idx)) return;
+  lua_pushnil(L);
+  for (; next_entry(L, idx, n, name); lua_settop(L, 9)) {
+    switch (idx) {
+    case 5:
+      if (!lk_opt_is_int(L, 10, 0, INT32_MAX)) lk_opt_int(L, 10, label(L, name), 0, INT32_MAX);
+      break;
+    case 6: read_timestamp(L, 10); break;
+    case 7: read_headers(L, 10); break;
+    default:
+      if (lua_type(L, 10) != LUA_TSTRING) lk_misuse(L, 10, label(L, name), "a string or nil");
+    }
+  }
 }
 
 static void read_item(lua_State *L, lua_Integer i, item *m) {
@@ -99,10 +134,9 @@ static void read_item(lua_State *L, lua_Integer i, item *m) {
 }
 
 static void check_columns(lua_State *L) {
-  static const char *const names[] = {"values", "keys", "partitions", "timestamps", "headers"};
   luaL_checkstack(L, 16, NULL);
   for (int i = 3; i <= 7; i++) {
-    if (i == 3 || !lua_isnil(L, i)) lk_opt_table(L, i, names[i - 3]);
+    if (i == 3 || !lua_isnil(L, i)) lk_opt_table(L, i, columns[i - 3]);
   }
 }
 
@@ -114,42 +148,57 @@ static int producer_check_many(lua_State *L) {
   check_columns(L);
   lua_Integer n = lk_opt_int(L, 8, "n", 0, LUA_MAXINTEGER);
   lk_opt_topic(L, 2);
-  for (lua_Integer i = 1; i <= n; i++) {
+  for (int i = 3; i <= 7; i++) check_column(L, i, n);
+  return 0;
+}
+
+typedef struct span {
+  rd_kafka_topic_t *topic;
+  void *ticket;
+  lua_Integer at, last;
+} span;
+
+/* The part that raises, where an entry has changed since it was checked or memory is out; span.at tells how far it came. */
+static int many_body(lua_State *L) {
+  span *s = lua_touserdata(L, 11);
+  luaL_checkstack(L, 16, NULL);
+  for (; s->at <= s->last; s->at++) {
     item m;
-    read_item(L, i, &m);
-    read_headers(L, column(L, 7, i));
-    lua_settop(L, 8);
+    read_item(L, s->at, &m);
+    m.ticket = s->ticket;
+    lk_box *headers = read_headers(L, column(L, 7, s->at));
+    lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER); /* closed since, it would have taken the topic with it */
+    rd_kafka_resp_err_t err = hand_over(c, s->topic, &m, headers);
+    if (err) {
+      lk_error_push(L, err, NULL);
+      return 1;
+    }
+    lua_settop(L, 11); /* closes the box */
   }
   return 0;
 }
 
-/* produce_many(topic, values, keys, partitions, timestamps, headers, ticket, first, last) -> next [, err]
+/* produce_many(topic, values, keys, partitions, timestamps, headers, ticket, first, last) -> next, err, raised
  * The columns are lists, or nil; a hole in `values` is a message without value. Stops at the first message that is
- * refused, whose index it returns with the error; all before it are accepted. */
+ * refused, whose index it returns with the error, or with what was raised for it; all before it are accepted. */
 static int producer_many(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
   lua_settop(L, 10);
   rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
   check_columns(L);
-  void *ticket = (void *)(intptr_t)lk_ticket(L, 8);
-  lua_Integer i = lk_opt_int(L, 9, "first", 1, LUA_MAXINTEGER);
-  lua_Integer last = lk_opt_int(L, 10, "last", 0, LUA_MAXINTEGER);
-  for (; i <= last; i++) {
-    item m;
-    read_item(L, i, &m);
-    m.ticket = ticket;
-    lk_box *headers = read_headers(L, column(L, 7, i));
-    c = lk_client_check(L, 1, RD_KAFKA_PRODUCER); /* closed since, it would have taken the topic with it */
-    rd_kafka_resp_err_t err = hand_over(c, topic, &m, headers);
-    if (err) {
-      lua_pushinteger(L, i);
-      lk_error_push(L, err, NULL);
-      return 2;
-    }
-    lua_settop(L, 10); /* closes the box */
-  }
-  lua_pushinteger(L, i);
-  return 1;
+  span s = {topic, (void *)(intptr_t)lk_ticket(L, 8), 0, 0};
+  s.at = lk_opt_int(L, 9, "first", 1, LUA_MAXINTEGER - 1);
+  s.last = lk_opt_int(L, 10, "last", 0, LUA_MAXINTEGER - 1);
+  lua_pushcfunction(L, many_body);
+  for (int i = 1; i <= 10; i++) lua_pushvalue(L, i);
+  lua_pushlightuserdata(L, &s);
+  int status = lua_pcall(L, 11, 1, 0);
+  lua_pushinteger(L, s.at);
+  lua_insert(L, -2);
+  if (status == LUA_OK) return 2;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 3;
 }
 
 /* counts() -> accepted, delivered, failed: messages since the client was opened; what is missing has no report yet. */

@@ -9,6 +9,8 @@
 #include "misuse.h"
 #include "opt.h"
 
+#define METADATA_MAX 32767 /* a Kafka string's length */
+
 static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 
 static void read_offset(lua_State *L, int row, lk_tpl_offsets kind, rd_kafka_topic_partition_t *tp) {
@@ -23,7 +25,7 @@ static void read_metadata(lua_State *L, int row, rd_kafka_topic_partition_t *tp)
   const char *s = lk_opt_bytes(L, lk_opt_field(L, row, "metadata"), "metadata", &len);
   if (s) {
     /* librdkafka keeps a length but reads a commit's metadata as a C string. */
-    if (strlen(s) != len) lk_misuse(L, -1, "metadata", "a string without NUL");
+    if (strlen(s) != len || len > METADATA_MAX) lk_misuse(L, -1, "metadata", "a string of at most 32767 bytes without NUL");
     tp->metadata = malloc(len + 1);
     if (!tp->metadata) luaL_error(L, "out of memory");
     memcpy(tp->metadata, s, len + 1);

@@ -87,7 +87,7 @@ describe("produce_many", function()
 
   it("accepts nothing where one entry is misuse", function()
     local p <close> = open {}
-    try.misuse({ "each value", "42" }, function() p:produce_many("first", { "a", 42 }) end)
+    try.misuse({ "values[2]", "42" }, function() p:produce_many("first", { "a", 42 }) end)
     assert.equal(0, p:counts().accepted)
   end)
 
@@ -114,5 +114,24 @@ describe("produce_many whose producer is closed by a handler while it waits for 
     assert.equal("_DESTROY", err.name)
     assert.equal(100, err.accepted + #err.refused)
     assert.equal(100, err.refused[#err.refused].index)
+  end)
+end)
+
+describe("produce_many whose list is changed by a handler while it waits for room", function()
+  it("hands each message over once and names the entry that is none any more", function()
+    local cluster <close> = assert(kafka.mock { topics = { first = 1 } })
+    local values, reports = {}, 0
+    for i = 1, 100 do values[i] = tostring(i) end
+    local p <close> = assert(kafka.producer { brokers = cluster.brokers, queue_buffering_max_messages = 10, linger_ms = 0,
+      on_delivery = function()
+        reports = reports + 1
+        values[100] = 42
+      end })
+    local ok, err = p:produce_many("first", values, { timeout = 5 })
+    assert.is_nil(ok)
+    assert.same({ "_INVALID_ARG", 99, 1, 100 }, { err.name, err.accepted, #err.refused, err.refused[1].index })
+    assert.truthy(err.message:find("got 42", 1, true), err.message)
+    assert(p:flush())
+    assert.equal(99, reports)
   end)
 end)

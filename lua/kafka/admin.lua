@@ -16,13 +16,18 @@ local topic_options = {
   timeout = args.seconds,
 }
 
+local setting_value = args.worded("a string of at least one byte, without NUL, a number, true or false",
+  args.either(args.name, args.boolean, args.finite))
+
 -- Topic settings as strings: numbers and booleans are welcome.
 local function as_strings(config)
   if not config then return nil end
   local strings = {}
-  for name, value in next, config do
+  for name, value in next, core.copy(config) do
+    args.check("create_topic", "config: the name of a setting", name, args.name)
+    args.check("create_topic", "config." .. name, value, setting_value)
     if type(value) == "number" then value = math.tointeger(value) or value end
-    strings[name] = type(value) ~= "table" and tostring(value) or value
+    strings[name] = tostring(value)
   end
   return strings
 end
@@ -36,12 +41,13 @@ end
 function admin.create_topic(client, options)
   local h = client:check("create_topic")
   local o = args.fields("create_topic", options, topic_options)
-  args.topic("create_topic", o.name)
+  args.check("create_topic", "name", o.name, args.topic_name)
+  local config = as_strings(o.config)
   local timeout = o.timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local about = { op = "create_topic", topic = o.name }
   local answer, err = h:request(about, timeout, function(ticket, ms)
-    return h.core:create_topic(o.name, o.partitions or 1, o.replication_factor or -1, as_strings(o.config), ms, ticket)
+    return h.core:create_topic(o.name, o.partitions or 1, o.replication_factor or -1, config, ms, ticket)
   end)
   if not answer then return nil, err end
   local result = answer.results[1]

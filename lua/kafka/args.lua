@@ -60,6 +60,25 @@ function args.unknown(op, what, name, set)
   args.misuse(op, ("unknown %s %s%s"):format(what, shown, near and (', did you mean "' .. near .. '"?') or ""))
 end
 
+---Has misuse that the core finds within these functions begin with the names by which callers know them.
+---@param class table<string, any>
+function args.public(class)
+  for name, f in next, class do
+    if type(f) == "function" then core.public(f, (name:gsub("^__", ""))) end
+  end
+  return class
+end
+
+---Raises where `self` is no object of the class: its methods and metamethods can be reached, and called with anything.
+---@param op string
+---@param class table its metatable
+function args.object(op, self, class)
+  if not rawequal(debug.getmetatable(self), class) then
+    local name = rawget(class, "__name")
+    args.fail(op, "the object", (name:find "^kafka%.[AEIO]" and "an " or "a ") .. name, self)
+  end
+end
+
 -- Validators: value -> true where it fits; `wanted` is their words. -------------------------------------------------
 
 local function validator(wanted, fits)
@@ -72,8 +91,29 @@ args.table = validator("a table", function(v) return type(v) == "table" end)
 args.func = validator("a function", function(v) return type(v) == "function" end)
 args.any = validator("a value", function() return true end)
 args.seconds = validator("a number of seconds, 0 or more", function(v) return type(v) == "number" and v >= 0 end)
+args.printable = validator("a string of visible characters", function(v)
+  return type(v) == "string" and v:find "%S" ~= nil and not v:find "%c"
+end)
+args.finite = validator("a finite number", function(v) return type(v) == "number" and v - v == 0 end)
 args.name = validator("a string of at least one byte, without NUL", function(v)
   return type(v) == "string" and v ~= "" and not v:find("\0", 1, true)
+end)
+
+-- Kafka's strings are UTF-8 with lengths of 16 bits: another group than the one that was said would be meant.
+args.group = validator("a string of 1 to 32767 bytes of UTF-8, without NUL", function(v)
+  return type(v) == "string" and v ~= "" and #v <= 32767 and not v:find("\0", 1, true) and utf8.len(v) ~= nil
+end)
+args.metadata = validator("a string of at most 32767 bytes, without NUL", function(v)
+  return type(v) == "string" and #v <= 32767 and not v:find("\0", 1, true)
+end)
+
+local function has(module, name)
+  local ok, f = pcall(function() return module[name] end)
+  return ok and type(f) == "function"
+end
+
+args.loop = validator("the luv module or a function", function(v)
+  return type(v) == "function" or type(v) == "table" and has(v, "new_poll") and has(v, "new_timer")
 end)
 
 ---An integer from min to max; 3.0 is one, "3" is not.
@@ -86,6 +126,9 @@ function args.integer(min, max)
   end)
 end
 
+args.level = args.integer(0, 7) -- of syslog
+args.offset = args.integer(0, math.maxinteger)
+args.message_offset = args.integer(0, math.maxinteger - 1) -- the next is one too
 args.partition = args.integer(0, 2 ^ 31 - 1 | 0)
 
 ---One of the validators.
@@ -127,28 +170,46 @@ function args.optional(op, arg, value, kind)
   return value
 end
 
+args.topic_name = validator("a topic name of 1 to 249 letters, digits, '.', '_' or '-'", core.is_topic)
+
 ---A topic's name.
 function args.topic(op, value)
-  if type(value) ~= "string" then args.fail(op, "topic", "a topic name", value) end
-  core.check_topic(value)
-  return value
+  return args.check(op, "topic", value, args.topic_name)
 end
 
 ---A checked copy of an option table; nil counts as empty.
 ---@param op string
 ---@param options table|nil
 ---@param schema table<string, table> known fields and their validators
+---@param what string|nil what the table is called (default "options"); its fields are then called what.field
 ---@return table
-function args.fields(op, options, schema)
+function args.fields(op, options, schema, what)
   if options == nil then return {} end
-  if type(options) ~= "table" then args.fail(op, "options", "a table", options) end
-  local copy = {}
-  for name, value in next, options do
+  if type(options) ~= "table" then args.fail(op, what or "options", "a table", options) end
+  local copy = core.copy(options)
+  for name, value in next, copy do
     local kind = schema[name]
-    if not kind then args.unknown(op, "option", name, schema) end
-    if not kind.fits(value) then args.fail(op, name, kind.wanted, value) end
-    copy[name] = value
+    if not kind then args.unknown(op, what and "field of " .. what or "option", name, schema) end
+    if not kind.fits(value) then args.fail(op, what and what .. "." .. name or name, kind.wanted, value) end
   end
+  return copy
+end
+
+---A copy of a list without holes and other keys.
+---@param arg string
+---@param wanted string
+---@return any[]
+function args.list(op, arg, value, wanted)
+  if type(value) ~= "table" then args.fail(op, arg, wanted, value) end
+  local copy = core.copy(value)
+  local n = 0
+  for key in next, copy do
+    n = n + 1
+    if math.type(key) ~= "integer" or key < 1 then
+      args.misuse(op, ("%s must be %s, got an entry at %s"):format(arg, wanted, core.show(key)))
+    end
+  end
+  if n ~= #copy then args.misuse(op, ("%s must be %s, got a list with holes"):format(arg, wanted)) end
   return copy
 end
 

@@ -27,7 +27,7 @@ local own_options = {
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
-  loop = args.either(args.table, args.func),
+  loop = args.loop,
   timeout = args.seconds,
 }
 
@@ -183,17 +183,22 @@ end
 
 ---One partition to fetch from, at its leader. See partition.lua.
 function Client:partition(topic, partition, options)
+  Connection.check(self, "partition")
   return one.open(self, topic, partition, options)
 end
 
 ---Every partition of a topic at once, each at its leader. See partitions.lua.
 function Client:partitions(topic, options)
+  Connection.check(self, "partitions")
   return all.open(self, topic, options)
 end
 
 ---Creates a topic. See admin.lua.
 function Client:create_topic(options)
+  Connection.check(self, "create_topic")
   return admin.create_topic(self, options)
 end
 
+args.public(Client)
+core.public(open, "kafka.connect")
 return { open = open }

@@ -1,5 +1,6 @@
 -- Pictures of a cluster: what metadata says, as tables that print themselves. Pure: nothing here asks anybody.
 
+local args = require "kafka.args"
 local show = require "kafka.show"
 
 local cluster = {}
@@ -12,6 +13,7 @@ local Broker = { __name = "kafka.Broker" }
 Broker.__index = Broker
 
 function Broker:__tostring()
+  args.object("tostring", self, Broker)
   return ("broker %d at %s:%d"):format(self.id, self.host, self.port)
 end
 
@@ -32,6 +34,8 @@ Topic.__index = Topic
 ---@param number integer
 ---@return kafka.TopicPartition|nil
 function Topic:partition(number)
+  args.object("partition", self, Topic)
+  args.check("partition", "partition", number, args.partition)
   local row = self.partitions[number + 1]
   if row and row.partition == number then return row end
   for _, p in ipairs(self.partitions) do
@@ -42,6 +46,7 @@ end
 
 ---A grid of all partitions: leader, replicas, in-sync replicas.
 function Topic:__tostring()
+  args.object("tostring", self, Topic)
   return self.name .. "\n" .. tostring(self.partitions)
 end
 
@@ -62,6 +67,8 @@ Cluster.__index = Cluster
 
 ---The topic of that name, or nil.
 function Cluster:topic(name)
+  args.object("topic", self, Cluster)
+  args.topic("topic", name)
   for _, t in ipairs(self.topics) do
     if t.name == name then return t end
   end
@@ -69,6 +76,7 @@ function Cluster:topic(name)
 end
 
 function Cluster:__tostring()
+  args.object("tostring", self, Cluster)
   local lines = { ("cluster %s"):format(self.cluster_id or "(no id)") }
   for _, b in ipairs(self.brokers) do
     lines[#lines + 1] = tostring(b) .. (b.id == self.controller and " (controller)" or "")

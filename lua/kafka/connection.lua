@@ -64,12 +64,16 @@ function Connection:serve()
 end
 
 local function is_client(self)
-  local meta = type(self) == "table" and getmetatable(self)
-  return meta and meta.__name == Connection.__name and rawget(self, "handles") ~= nil
+  local meta = type(self) == "table" and debug.getmetatable(self)
+  return meta and rawget(meta, "__name") == Connection.__name and rawget(self, "handles") ~= nil
+end
+
+local function check_object(self, op)
+  if not is_client(self) then args.fail(op, "the object", "a kafka.Client", self) end
 end
 
 local function check(self, op)
-  if not is_client(self) then args.fail(op, "the object", "a kafka.Client", self) end
+  check_object(self, op)
   if self.closed then args.misuse(op, "attempt to use a closed kafka.Client") end
   self:serve()
   return self.handles[1]
@@ -159,7 +163,7 @@ end
 ---@return true|nil
 ---@return kafka.Error|nil where librdkafka had not ended in time: it goes on ending in the background
 function Connection:close(timeout)
-  if not is_client(self) then args.fail("close", "the object", "a kafka.Client", self) end
+  check_object(self, "close")
   local deadline = now() + timeout_of("close", timeout)
   local all = {}
   for _, h in ipairs(self.handles) do all[#all + 1] = h end
@@ -180,13 +184,15 @@ function Connection:close(timeout)
 end
 
 function Connection:__close(problem)
+  check_object(self, "close")
   local ok, err = self:close()
   if ok then return end
   log.line("kafka.Client", 4, tostring(err) .. (problem and " (while an error was on its way)" or ""))
 end
 
 function Connection:__tostring()
+  check_object(self, "tostring")
   return ("kafka.Client (%s%s)"):format(self.brokers_setting, self.closed and ", closed" or "")
 end
 
-return Connection
+return args.public(Connection)

@@ -55,7 +55,7 @@ local many_options = {
   partitions = args.table,
   timestamps = args.table,
   headers = args.table,
-  n = args.integer(0, math.maxinteger),
+  n = args.integer(0, 10000000),
   on_delivery = args.func,
   timeout = args.seconds,
 }
@@ -63,14 +63,18 @@ local many_options = {
 -- Hands over from the run's place on, until a message is refused for another reason than a full queue. Notes refusals, and what
 -- a handler raised meanwhile.
 local function go_on(run, h, topic, values, o, ticket)
-  local raw
+  local raw, broken
   local done, raised = pcall(when_room, h, math.max(0, run.deadline - now()), function()
-    run.at, raw = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n)
+    run.at, raw, broken = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n)
     return raw == nil, raw
   end)
   if not done then
     run.raised = raised
     return
+  end
+  -- A handler, or a finalizer, has changed the lists since they were checked; or there was no memory.
+  if broken then
+    raw = { name = broken == "not enough memory" and "_FAIL" or "_INVALID_ARG", message = tostring(broken) }
   end
   if h.closed then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
   if not raw then return end
@@ -87,7 +91,7 @@ function enqueue.many(delivery, topic, values, options)
   local h = delivery.handle
   local o = args.fields("produce_many", options, many_options)
   args.check("produce_many", "values", values, args.table)
-  local n = math.tointeger(o.n or #values)
+  local n = math.tointeger(o.n or rawlen(values))
   h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
   h:dispatch()
   if n == 0 then return 0 end
@@ -105,4 +109,7 @@ function enqueue.many(delivery, topic, values, options)
     message = ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })
 end
 
+-- Producer's own names for them: it calls both by tail calls, which leave nothing of it on the stack.
+core.public(enqueue.one, "produce")
+core.public(enqueue.many, "produce_many")
 return enqueue

@@ -2,6 +2,7 @@
 -- is the only place that says what a code means for the caller. Knows no other module but the core's list of codes.
 
 local core = require "kafka.core"
+local args = require "kafka.args"
 
 ---@class kafka.Error
 ---@field code integer Kafka's or librdkafka's number
@@ -105,7 +106,7 @@ end
 
 ---@param name string
 ---@return integer|nil the code of a name, nil where this librdkafka does not know it
-function errors.code(name) return code_of(name) end
+function errors.code(name) return code_of(args.check("errors.code", "name", name, args.string)) end
 
 ---Every error this librdkafka knows, with its category and action.
 function errors.list()
@@ -118,8 +119,7 @@ end
 ---@param fields table
 ---@return kafka.Error
 function errors.new(fields)
-  local e = {}
-  for k, v in next, fields do e[k] = v end
+  local e = core.copy(args.check("errors.new", "fields", fields, args.table))
   e.name = e.name or "_FAIL"
   e.code = e.code or code_of(e.name) or -196
   local m = meaning[e.name] or unnamed
@@ -151,6 +151,7 @@ local function place(e)
 end
 
 function Error:__tostring()
+  args.object("tostring", self, Error)
   local parts = { (self.op or "kafka") .. place(self) .. ": " .. self.message }
   if self.cause and self.cause.message ~= self.message then parts[#parts + 1] = "; last: " .. self.cause.message end
   parts[#parts + 1] = (" (%s; %s)"):format(self.name, errors.actions[self.action] or self.action)

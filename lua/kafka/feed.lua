@@ -23,8 +23,21 @@ local fetch_options = {
   max_bytes = args.integer(0, math.maxinteger),
   max_messages = args.integer(1, MANY),
   timeout = args.seconds,
-  columns = args.table,
+  columns = args.table, -- checked in full by its own function
 }
+local columns = { topic = true, partition = true, offset = true, key = true, value = true, headers = true, timestamp = true,
+  leader_epoch = true }
+
+-- A copy of the list, so that what is fetched is what was asked for.
+local function checked_columns(list)
+  if not list then return nil end
+  local names = args.list("fetch", "columns", list, "a list of field names")
+  if #names < 1 or #names > 8 then args.fail("fetch", "columns", "a list of 1 to 8 field names", list) end
+  for _, name in ipairs(names) do
+    if not columns[name] then args.unknown("fetch", "column", name, columns) end
+  end
+  return names
+end
 
 ---@param client table the kafka.connect object: `serve` and `watermarks`
 ---@param h table one of its handles
@@ -171,6 +184,7 @@ end
 ---@return kafka.Error|nil
 function Feed:fetch(options, only)
   local o = args.fields("fetch", options, fetch_options)
+  o.columns = checked_columns(o.columns)
   self.client:serve()
   local max_bytes, max_messages = o.max_bytes or MAX_BYTES, o.max_messages or MANY
   -- A single partition that has stopped has nothing else to give; of several, the others go on.
@@ -224,7 +238,7 @@ end
 
 -- A partition that was never closed: without this librdkafka would go on fetching for nobody.
 function Feed:__gc()
-  pcall(self.close, self)
+  if debug.getmetatable(self) == Feed then pcall(self.close, self) end
 end
 
 return { open = open }

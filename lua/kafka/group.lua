@@ -35,35 +35,53 @@ end
 
 -- Rows ---------------------------------------------------------------------------------------------------------------
 
-local function copy_row(op, row)
-  if type(row) ~= "table" then args.fail(op, "each row", "a table {topic, partition, offset}", row) end
-  return { topic = row.topic, partition = row.partition, offset = row.offset, metadata = row.metadata }
+local row_fields = { topic = args.topic_name, partition = args.partition, offset = args.offset, metadata = args.metadata }
+local LIST = "a list of rows {topic, partition, offset}"
+
+-- Checked copies of rows; a row by itself is a list of one.
+local function copy_rows(op, what, needs_offset)
+  if type(what) == "table" and rawget(what, "topic") ~= nil then what = { what } end
+  local rows, seen = args.list(op, "rows", what, LIST), {}
+  if #rows == 0 then args.fail(op, "rows", "a list of at least one row", what) end
+  for i, given in ipairs(rows) do
+    local label = ("rows[%d]"):format(i)
+    if type(given) ~= "table" then args.fail(op, label, "a table {topic, partition, offset}", given) end
+    local row = args.fields(op, given, row_fields, label)
+    args.check(op, label .. ".topic", row.topic, args.topic_name)
+    args.check(op, label .. ".partition", row.partition, args.partition)
+    if needs_offset then args.check(op, label .. ".offset", row.offset, args.offset) end
+    local place = ("%s[%d]"):format(row.topic, row.partition)
+    if seen[place] then args.fail(op, label, ("of another partition than rows[%d]"):format(seen[place]), place) end
+    seen[place], rows[i] = i, row
+  end
+  return rows
+end
+
+-- Where reading goes on behind a message.
+local function behind(op, m)
+  local offset = rawget(m, "offset")
+  args.check(op, "the message's offset", offset, args.message_offset)
+  return { topic = rawget(m, "topic"), partition = rawget(m, "partition"), offset = math.tointeger(offset) + 1 }
 end
 
 -- What was handled, as rows that mean "the next to read": a message or a batch says so by itself.
 local function next_rows(op, what)
   if type(what) ~= "table" then args.fail(op, "what", "rows, a message or a batch", what) end
-  local meta = getmetatable(what)
-  if meta == core.message then
-    return { { topic = what.topic, partition = what.partition, offset = what.offset + 1 } }
-  elseif meta == Batch then
-    if what.next == nil then return {} end -- before the first message of a partition that had no leader
-    if type(what.next) ~= "table" then
-      return { { topic = what.place.topic, partition = what.place.partition, offset = what.next } }
-    end
-    what = what.next
-  elseif rawget(what, "topic") ~= nil then
-    what = { what }
+  local meta = debug.getmetatable(what)
+  if rawequal(meta, core.message) then return copy_rows(op, behind(op, what), true) end
+  if rawequal(meta, Batch) then
+    local after, place = rawget(what, "next"), rawget(what, "place")
+    if after == nil then return {} end -- before the first message of a partition that had no leader
+    if type(after) == "table" then return next(after) and copy_rows(op, after, true) or {} end
+    if type(place) ~= "table" then args.fail(op, "the batch's place", "as fetch gave it", place) end
+    return copy_rows(op, { topic = rawget(place, "topic"), partition = rawget(place, "partition"), offset = after }, true)
   end
-  local rows = {}
-  for i = 1, #what do
-    if getmetatable(what[i]) == core.message then
-      args.misuse(op, "rows must be {topic, partition, offset}; give a message by itself, or a batch whole")
+  for _, row in next, what do
+    if rawequal(debug.getmetatable(row), core.message) then
+      args.misuse(op, "rows must be tables {topic, partition, offset}, got a message; give one by itself, or a batch whole")
     end
-    rows[i] = copy_row(op, what[i])
   end
-  if #rows == 0 and meta ~= Batch then args.fail(op, "rows", "at least one row", what) end
-  return rows
+  return copy_rows(op, what, true)
 end
 
 -- The first row that failed, as an error.
@@ -77,10 +95,10 @@ end
 
 -- Calls ----------------------------------------------------------------------------------------------------------------
 
-local commit_options = { metadata = args.string, timeout = args.seconds }
+local commit_options = { metadata = args.metadata, timeout = args.seconds }
 
 function group.commit(client, name, what, options)
-  args.check("commit", "group", name, args.name)
+  args.check("commit", "group", name, args.group)
   local o = args.fields("commit", options, commit_options)
   local rows = next_rows("commit", what)
   if #rows == 0 then return true end -- an empty batch moves nothing
@@ -103,11 +121,10 @@ function group.commit(client, name, what, options)
 end
 
 function group.committed(client, name, what, timeout)
-  args.check("committed", "group", name, args.name)
+  args.check("committed", "group", name, args.group)
   args.optional("committed", "timeout", timeout, args.seconds)
-  args.optional("committed", "rows", what, args.table)
+  if what ~= nil then what = copy_rows("committed", what, false) end
   timeout = timeout or DEFAULT_TIMEOUT
-  if what and rawget(what, "topic") ~= nil then what = { what } end
   local h, err = handle_of(client, "committed", name)
   if not h then return nil, err end
   local about = { op = "committed" }
@@ -131,7 +148,7 @@ local function coordinator_address(json)
 end
 
 function group.coordinator(client, name, timeout)
-  args.check("coordinator", "group", name, args.name)
+  args.check("coordinator", "group", name, args.group)
   args.optional("coordinator", "timeout", timeout, args.seconds)
   timeout = timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
@@ -157,6 +174,7 @@ function group.coordinator(client, name, timeout)
 end
 
 function group.lag(client, name, timeout)
+  args.check("lag", "group", name, args.group)
   timeout = args.optional("lag", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local rows, err = group.committed(client, name, nil, timeout)

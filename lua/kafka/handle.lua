@@ -214,7 +214,7 @@ function Handle:request(about, timeout, start)
   local answer
   local ticket = self:ticket()
   self.waiting[ticket] = function(payload) answer = payload end
-  local called, ok, raw = pcall(start, ticket, timeout * 1000)
+  local called, ok, raw = pcall(start, ticket, timeout * 1000.0)
   if not called or not ok then
     self.waiting[ticket] = nil
     self:done_with(ticket)

@@ -2,6 +2,7 @@
 -- handlers. By default warnings and worse go to stderr, the same sentence once a minute. Knows no client.
 
 local core = require "kafka.core"
+local args = require "kafka.args"
 
 local log = {}
 
@@ -26,6 +27,9 @@ end
 ---@param level integer syslog level
 ---@param text string
 function log.line(who, level, text)
+  args.check("log.line", "who", who, args.string)
+  args.check("log.line", "level", level, args.level)
+  args.check("log.line", "text", text, args.string)
   if level > WARNING then return end
   local key, now = key_of(text), core.now()
   if seen[key] and now - seen[key] < AGAIN then return end

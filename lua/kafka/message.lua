@@ -1,6 +1,7 @@
 -- What a message and a batch can do: print themselves, find a header. Knows no client.
 
 local core = require "kafka.core"
+local args = require "kafka.args"
 local show = require "kafka.show"
 
 ---@class kafka.Message
@@ -19,6 +20,8 @@ local Message = {}
 ---@param name string
 ---@return string|nil
 function Message:header(name)
+  args.object("header", self, core.message)
+  args.check("header", "name", name, args.string)
   local headers = self.headers or {}
   for i = #headers, 1, -1 do
     if headers[i][1] == name then return headers[i][2] end
@@ -29,6 +32,7 @@ end
 local meta = core.message
 meta.__index.header = Message.header
 function meta:__tostring()
+  args.object("tostring", self, meta)
   local key = self.key and show.bytes(self.key) .. " = " or ""
   return ("%s[%d]@%d %s%s"):format(self.topic, self.partition, self.offset, key, show.bytes(self.value))
 end
@@ -48,6 +52,7 @@ Batch.__index = Batch
 Batch.__name = "kafka.Batch"
 
 function Batch:__tostring()
+  args.object("tostring", self, Batch)
   local topic = type(self.topic) == "string" and self.topic or "the topic"
   local where = math.type(self.partition) == "integer" and ("%s[%d]"):format(topic, self.partition) or topic
   local rest = self.eof and ", at the end" or self.cause and "; last: " .. self.cause.message or ""

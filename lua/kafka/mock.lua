@@ -46,9 +46,8 @@ local partition_count = args.integer(1, 10000)
 local function open(options)
   local o = args.fields("kafka.mock", options, own_options)
   local topics = {}
-  for name, partitions in next, o.topics or {} do
-    if type(name) ~= "string" then args.fail("kafka.mock", "topics", "a table from name to partitions", o.topics) end
-    args.topic("kafka.mock", name)
+  for name, partitions in next, core.copy(o.topics or {}) do
+    args.check("kafka.mock", "the name of a topic", name, args.topic_name)
     topics[name] = args.check("kafka.mock", "partitions of topic " .. name, partitions, partition_count)
   end
   local count = math.tointeger(o.brokers or 1)
@@ -75,7 +74,7 @@ local function open(options)
 end
 
 local function check(self, op)
-  if getmetatable(self) ~= Mock then args.fail(op, "the object", "a kafka.Mock", self) end
+  args.object(op, self, Mock)
   if self.closed then args.misuse(op, "attempt to use a closed kafka.Mock") end
   return self.core
 end
@@ -135,7 +134,7 @@ end
 ---rd_kafka_mock_coordinator_set
 function Mock:coordinator(group, broker)
   local mock = check(self, "coordinator")
-  args.check("coordinator", "group", group, args.name)
+  args.check("coordinator", "group", group, args.group)
   local ok, raw = mock:coordinator("group", group, checked_broker(self, "coordinator", broker))
   return look.result("coordinator", ok, raw)
 end
@@ -166,7 +165,7 @@ function Mock:fail(request, ...)
   local mock = check(self, "fail")
   local api = api_of("fail", request)
   local codes = {}
-  for i, name in ipairs { ... } do codes[i] = code_of("fail", name) end
+  for i = 1, select("#", ...) do codes[i] = code_of("fail", (select(i, ...))) end
   if #codes == 0 then return look.result("fail", mock:clear(api)) end
   return look.result("fail", mock:fail(api, codes))
 end
@@ -184,7 +183,7 @@ function Mock:delay(request, broker, seconds, times)
   local api = api_of("delay", request)
   args.check("delay", "seconds", seconds, args.seconds)
   args.optional("delay", "times", times, args.integer(1, 1000))
-  return look.result("delay", mock:delay(checked_broker(self, "delay", broker), api, seconds * 1000, times or 1))
+  return look.result("delay", mock:delay(checked_broker(self, "delay", broker), api, seconds * 1000.0, times or 1))
 end
 
 ---What metadata says of a topic from now on: an error, or nothing wrong.
@@ -195,7 +194,7 @@ end
 function Mock:topic_error(topic, name)
   local mock = check(self, "topic_error")
   args.topic("topic_error", topic)
-  return look.result("topic_error", mock:topic_error(topic, name and code_of("topic_error", name) or 0))
+  return look.result("topic_error", mock:topic_error(topic, name ~= nil and code_of("topic_error", name) or 0))
 end
 
 ---How long every answer of a broker, or of all, takes.
@@ -213,7 +212,7 @@ function Mock:rtt(seconds, broker)
     last = first
   end
   for id = first, last do
-    local ok, raw = mock:rtt(id, seconds * 1000)
+    local ok, raw = mock:rtt(id, seconds * 1000.0)
     if not ok then return look.result("rtt", ok, raw) end
   end
   return true
@@ -230,7 +229,7 @@ function Mock:broker(id)
   return Broker.new(self, id)
 end
 
-Mock.add_broker = Broker.cannot("add_broker", "a mock cluster keeps the brokers it was made with; use localcluster")
+Mock.add_broker = Broker.cannot(Mock, "add_broker", "a mock cluster keeps the brokers it was made with; use localcluster")
 
 -- The end --------------------------------------------------------------------------------------------------------------
 
@@ -238,7 +237,7 @@ Mock.add_broker = Broker.cannot("add_broker", "a mock cluster keeps the brokers 
 ---@return true|nil
 ---@return kafka.Error|nil
 function Mock:close(timeout)
-  if getmetatable(self) ~= Mock then args.fail("close", "the object", "a kafka.Mock", self) end
+  args.object("close", self, Mock)
   args.optional("close", "timeout", timeout, args.seconds)
   self.closed = true
   if self.handle:close(now() + (timeout or CLOSE_TIME)) then return true end
@@ -246,12 +245,16 @@ function Mock:close(timeout)
 end
 
 function Mock:__close()
+  args.object("close", self, Mock)
   self:close()
 end
 
 function Mock:__tostring()
+  args.object("tostring", self, Mock)
   if self.closed then return "kafka.Mock (closed)" end
   return ("kafka.Mock (%d brokers: %s)"):format(#self.addresses, self.brokers)
 end
 
+args.public(Mock)
+core.public(open, "kafka.mock")
 return { open = open }

@@ -22,7 +22,7 @@ local DEFAULT_TIMEOUT = 10 -- seconds
 local open_options = {
   offset = start.kind,
   otherwise = start.place,
-  group = args.name,
+  group = args.group,
   timeout = args.seconds,
 }
 partition.open_options = open_options
@@ -58,7 +58,6 @@ end
 ---@return kafka.Error|nil
 ---rd_kafka_incremental_assign
 function partition.open(client, topic, number, options)
-  client:check("partition")
   args.topic("partition", topic)
   number = math.tointeger(args.check("partition", "partition", number, args.partition))
   local o = partition.read_options("partition", options)
@@ -86,7 +85,7 @@ function partition.open(client, topic, number, options)
 end
 
 local function check(self, op)
-  if getmetatable(self) ~= Partition then args.fail(op, "the object", "a kafka.Partition", self) end
+  args.object(op, self, Partition)
   if self.feed.closed then args.misuse(op, "attempt to use a closed kafka.Partition") end
   self.client:check(op)
   return self.feed
@@ -146,8 +145,10 @@ end
 ---@return kafka.Error|nil
 function Partition:commit(group, metadata, timeout)
   local f = check(self, "commit")
-  group = args.check("commit", "group", group or self.group, args.name)
-  args.optional("commit", "metadata", metadata, args.string)
+  if group == nil then group = self.group end
+  args.check("commit", "group", group, args.group)
+  args.optional("commit", "metadata", metadata, args.metadata)
+  args.optional("commit", "timeout", timeout, args.seconds)
   local at = f:position(self.partition)
   if at < 0 then
     return nil, errors.new { name = "_NO_OFFSET", op = "commit", topic = self.topic, partition = self.partition,
@@ -159,16 +160,18 @@ end
 
 ---@return true
 function Partition:close()
-  if getmetatable(self) ~= Partition then args.fail("close", "the object", "a kafka.Partition", self) end
+  args.object("close", self, Partition)
   return self.feed:close()
 end
 
 function Partition:__close()
+  args.object("close", self, Partition)
   local ok, err = pcall(self.feed.close, self.feed)
   if not ok then log.line("kafka.Partition", 4, tostring(err)) end
 end
 
 function Partition:__tostring()
+  args.object("tostring", self, Partition)
   local state = self.feed.closed and "closed"
   if not state and self.feed.handle.core:forked() then state = "of the parent process" end
   if not state then
@@ -178,4 +181,5 @@ function Partition:__tostring()
   return ("kafka.Partition (%s[%d], %s)"):format(self.topic, self.partition, state)
 end
 
+args.public(Partition)
 return partition

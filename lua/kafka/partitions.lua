@@ -25,7 +25,6 @@ Partitions.__name = "kafka.Partitions"
 ---@return kafka.Partitions|nil
 ---@return kafka.Error|nil
 function partitions.open(client, topic, options)
-  client:check("partitions")
   args.topic("partitions", topic)
   local o = partition.read_options("partitions", options)
   local found, err = client:topic(topic, o.timeout)
@@ -57,7 +56,7 @@ local DEFAULT_TIMEOUT = 10 -- seconds
 local position_rows = show.list { "topic", "partition", "offset" }
 
 local function check(self, op)
-  if getmetatable(self) ~= Partitions then args.fail(op, "the object", "a kafka.Partitions", self) end
+  args.object(op, self, Partitions)
   if self.feed.closed then args.misuse(op, "attempt to use a closed kafka.Partitions") end
   self.client:check(op)
   return self.feed
@@ -137,8 +136,10 @@ end
 ---@return kafka.Error|nil
 function Partitions:commit(group, metadata, timeout)
   check(self, "commit")
-  group = args.check("commit", "group", group or self.group, args.name)
-  args.optional("commit", "metadata", metadata, args.string)
+  if group == nil then group = self.group end
+  args.check("commit", "group", group, args.group)
+  args.optional("commit", "metadata", metadata, args.metadata)
+  args.optional("commit", "timeout", timeout, args.seconds)
   local rows = {}
   for _, row in ipairs(self:positions()) do
     if row.offset then
@@ -154,18 +155,21 @@ end
 
 ---@return true
 function Partitions:close()
-  if getmetatable(self) ~= Partitions then args.fail("close", "the object", "a kafka.Partitions", self) end
+  args.object("close", self, Partitions)
   return self.feed:close()
 end
 
 function Partitions:__close()
+  args.object("close", self, Partitions)
   local ok, err = pcall(self.feed.close, self.feed)
   if not ok then log.line("kafka.Partitions", 4, tostring(err)) end
 end
 
 function Partitions:__tostring()
+  args.object("tostring", self, Partitions)
   local state = self.feed.closed and ", closed" or ""
   return ("kafka.Partitions (%s, %d partitions%s)"):format(self.topic, #self.numbers, state)
 end
 
+args.public(Partitions)
 return partitions

@@ -27,7 +27,7 @@ local own_options = {
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
-  loop = args.either(args.table, args.func),
+  loop = args.loop,
 }
 
 local message_options = {
@@ -274,7 +274,7 @@ end
 ---@return true|nil
 ---@return kafka.Error|nil with `lost`: how many messages were given up, or failed without being reported by a flush before
 function Producer:close(timeout)
-  if getmetatable(self) ~= Producer then args.fail("close", "the object", "a kafka.Producer", self) end
+  args.object("close", self, Producer)
   timeout = args.optional("close", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local h = self.handle
   if h.closed or h.core:forked() then
@@ -305,6 +305,7 @@ function Producer:close(timeout)
 end
 
 function Producer:__close(problem)
+  args.object("close", self, Producer)
   -- Ctrl-C is not made to wait for a flush.
   local done, ok, err = pcall(self.close, self, await.is_interrupt(problem) and 0 or nil)
   if done and ok then return end
@@ -320,6 +321,7 @@ function Producer:__close(problem)
 end
 
 function Producer:__tostring()
+  args.object("tostring", self, Producer)
   if self.handle.closed then return ("kafka.Producer (%s, closed)"):format(self.handle.name) end
   if self.handle.core:forked() then return ("kafka.Producer (%s, of the parent process)"):format(self.handle.name) end
   local c = self:counts()
@@ -327,4 +329,6 @@ function Producer:__tostring()
     c.pending)
 end
 
+args.public(Producer)
+core.public(open, "kafka.producer")
 return { open = open }

@@ -1,5 +1,7 @@
 -- What became of one produced message. Knows no producer.
 
+local args = require "kafka.args"
+
 ---@class kafka.Report
 ---@field topic string
 ---@field partition integer|nil nil where it never got one
@@ -14,6 +16,7 @@ Report.__index = Report
 Report.__name = "kafka.Report"
 
 function Report:__tostring()
+  args.object("tostring", self, Report)
   local where = self.partition and ("%s[%d]"):format(self.topic, self.partition) or tostring(self.topic)
   if self.offset then return ("delivered to %s at offset %d"):format(where, self.offset) end
   return "not delivered to " .. where

@@ -17,7 +17,7 @@ function Broker.new(mock, id)
 end
 
 local function core_of(self, op)
-  if getmetatable(self) ~= Broker then args.fail(op, "the object", "a kafka.MockBroker", self) end
+  args.object(op, self, Broker)
   if self.mock.closed then args.misuse(op, "attempt to use a closed kafka.Mock") end
   return self.mock.core
 end
@@ -47,17 +47,19 @@ function Broker:start()
 end
 
 ---A call that a mock cannot serve, with the reason.
-function Broker.cannot(op, reason)
-  return function()
+function Broker.cannot(class, op, reason)
+  return function(self)
+    args.object(op, self, class)
     return nil, errors.new { name = "_NOT_IMPLEMENTED", op = op, message = reason, action = "fix" }
   end
 end
 
 Broker.stop = Broker.kill
-Broker.pause = Broker.cannot("pause", "a mock broker has no process to pause; use mock:rtt, or localcluster")
-Broker.resume = Broker.cannot("resume", "a mock broker has no process to resume; see pause")
+Broker.pause = Broker.cannot(Broker, "pause", "a mock broker has no process to pause; use mock:rtt, or localcluster")
+Broker.resume = Broker.cannot(Broker, "resume", "a mock broker has no process to resume; see pause")
 
 function Broker:__tostring()
+  args.object("tostring", self, Broker)
   return ("mock broker %d at %s (%s)"):format(self.id, self.address, self.mock.down[self.id] and "down" or "up")
 end
 
