@@ -55,6 +55,7 @@ local refused = {
   both = {
     ["log.queue"] = { only = "true", why = "log lines never come from a thread" },
     ["transactional.id"] = { why = "this version has no transactions yet" },
+    ["enabled_events"] = { why = "the events are those that this library serves" },
   },
   producer = {
     ["delivery.report.only.error"] = { only = "false", why = "every message has a report" },
@@ -80,10 +81,11 @@ local function parse(line)
   local name, role, range, default = cells[1], cells[2], cells[3], cells[4]
   if #cells < 6 or name == "Property" or name:find("^%-") then return nil end
   local kind = line:match("%*Type: ([^*]+)%*") or ""
-  return { name = name, role = role, range = range, default = default, kind = kind }
+  local alias = line:match "Alias for `([^`]+)`"
+  return { name = name, role = role, range = range, default = default, kind = kind, alias = alias }
 end
 
----The settings of the loaded librdkafka by name: {name, role, range, default, kind}.
+---The settings of the loaded librdkafka by name: {name, role, range, default, kind, alias}.
 function config.settings()
   if known then return known end
   known = {}
@@ -129,14 +131,29 @@ local function check_word(op, row, typed, value, text)
   return refuse(op, row, typed, "one of " .. table.concat(words, ", "), value)
 end
 
+-- What stands for librdkafka's callbacks here.
+local instead = { dr_cb = "on_delivery takes reports", dr_msg_cb = "on_delivery takes reports",
+  error_cb = "on_error takes errors", log_cb = "on_log takes log lines", stats_cb = "on_stats takes statistics" }
+
+local function settable(row) return not row.kind:find("dedicated API", 1, true) end
+
+-- What librdkafka itself says against a value. Its words may repeat it.
+local function check_taken(op, row, typed, value, text)
+  local why = core.refusal(row.name, text)
+  if not why then return text end
+  local reason = is_secret(row.name) and "" or " (librdkafka: " .. why:gsub("%c", "?") .. ")"
+  return refuse(op, row, typed, "a value that librdkafka takes" .. reason, value)
+end
+
 -- A value as librdkafka's string, checked as far as librdkafka says what fits: it reads "100abc" as 100.
 local function render(op, row, typed, value)
   local kind = type(value)
-  if row.kind:find("dedicated API", 1, true) then
-    args.misuse(op, ("setting %s cannot be given in a table"):format(typed))
+  if not settable(row) then
+    args.misuse(op, ("setting %s cannot be given, got %s: %s"):format(typed, shown(row.name, value),
+      instead[row.name] or "librdkafka takes it from C only"))
   end
-  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-    refuse(op, row, typed, "a string, a number or a boolean", value)
+  if kind ~= "string" and kind ~= "boolean" and not args.finite.fits(value) and not (row.range ~= "" and kind == "number") then
+    refuse(op, row, typed, "a string, a finite number or a boolean", value)
   end
   local text = tostring(value)
   if kind == "number" and math.tointeger(value) then text = tostring(math.tointeger(value)) end
@@ -150,34 +167,40 @@ local function render(op, row, typed, value)
     if not truth[text:lower()] then refuse(op, row, typed, "true or false", value) end
     return text
   end
-  if row.kind == "enum value" and kind ~= "boolean" then return check_word(op, row, typed, value, text) end
+  if row.kind == "enum value" then return check_word(op, row, typed, value, text) end
   return text
 end
 
--- host, host:port, [v6]:port, protocol://host:port; separated by commas.
-local function check_brokers(op, value)
-  local wanted = 'a list such as "host:9092,other:9092"'
-  if type(value) ~= "string" or value:match("^%s*$") or value:find("\0", 1, true) then
-    args.fail(op, "brokers", wanted, value)
+local broker_list = args.worded('a list such as "host:9092,other:9092"', args.printable)
+
+-- host:port, [v6]:port, protocol://host:port.
+local function check_broker(op, arg, broker, value, protocol)
+  local given, address = broker:match "^([%w_]*)://(.*)$"
+  if given and given:lower() ~= protocol then
+    args.misuse(op, ("%s must have no other protocol than security.protocol, %s, got %s"):format(arg, protocol, core.show(value)))
   end
-  for broker in (value .. ","):gmatch("(.-),") do
-    local host = broker:match("^%s*(.-)%s*$"):gsub("^%w+://", "")
-    local port = host:match(":(%w*)$")
-    if host:find("^%[") then port = host:match("%]:(%w*)$") end
-    if host == "" or host:find("^:") or host:find("%s") then args.fail(op, "brokers", wanted, value) end
-    if not port then
-      args.misuse(op, ("brokers must give a port for %s, as in %s:9092"):format(core.show(host), host))
-    end
-    local n = port:match("^%d+$") and tonumber(port)
-    if not n or n < 1 or n > 65535 then
-      args.misuse(op, ("brokers must have ports from 1 to 65535, got %s in %s"):format(core.show(port), core.show(value)))
-    end
+  address = address or broker
+  local host, port = address:match "^(%[[%x:.%%%w]+%]):(.*)$"
+  if not host then host, port = address:match "^([%w._-]+):(.*)$" end
+  if not host and (address:find "^[%w._-]+$" or address:find "^%[[%x:.%%%w]+%]$") then
+    args.misuse(op, ("%s must give each broker a port, as in \"host:9092\", got %s"):format(arg, core.show(value)))
   end
+  if not host then args.fail(op, arg, broker_list.wanted, value) end
+  local n = port:match("^%d+$") and tonumber(port)
+  if not n or n < 1 or n > 65535 then
+    args.misuse(op, ("%s must have ports from 1 to 65535, got %s in %s"):format(arg, core.show(port), core.show(value)))
+  end
+end
+
+-- Separated by commas.
+local function check_brokers(op, arg, value, protocol)
+  args.check(op, arg, value, broker_list)
+  for broker in (value .. ","):gmatch("(.-),") do check_broker(op, arg, broker:match "^%s*(.-)%s*$", value, protocol) end
 end
 
 local function set_of(own)
   local set = {}
-  for name in pairs(config.settings()) do set[name] = true end
+  for name, row in pairs(config.settings()) do set[name] = settable(row) or nil end
   for name in pairs(aliases) do set[name] = true end
   for name in pairs(own) do set[name] = true end
   return set
@@ -191,6 +214,16 @@ local function full_name(name)
   return settings[dotted] and dotted or nil
 end
 
+local BROKERS = "metadata.broker.list" -- of which bootstrap.servers is an alias
+
+-- Two names of one setting; raises with both, always in the same order.
+local function check_once(op, one, other, options)
+  if other < one then one, other = other, one end
+  local row = config.settings()[full_name(one)]
+  args.misuse(op, ("%s and %s must not be given both, they are the same setting: got %s and %s"):format(one, other,
+    shown(row.name, rawget(options, one)), shown(row.name, rawget(options, other))))
+end
+
 ---Splits a constructor's table into our own options and librdkafka's settings.
 ---@param op string the constructor, for errors
 ---@param options table the user's
@@ -200,20 +233,24 @@ end
 function config.split(op, options, own, role)
   if type(options) ~= "table" then args.fail(op, "the argument", "a table of settings", options) end
   local mine, settings, from = {}, {}, {}
-  for name, value in next, options do
+  for name, value in next, core.copy(options) do
     if own[name] then
       mine[name] = args.check(op, name, value, own[name])
     else
       local full = type(name) == "string" and full_name(name)
       if not full then args.unknown(op, "setting", name, set_of(own)) end
-      if from[full] then args.misuse(op, ("%s and %s are the same setting"):format(from[full], name)) end
-      from[full] = name
-      if full == "bootstrap.servers" then check_brokers(op, value) end
-      settings[full] = render(op, config.settings()[full], name, value)
+      local row = config.settings()[full]
+      local one = row.alias or full
+      if from[one] then check_once(op, from[one], name, options) end
+      from[one] = name
+      if full == "group.id" then args.check(op, name, value, args.group) end
+      if one == BROKERS then args.check(op, name, value, broker_list) end
+      settings[full] = check_taken(op, row, name, value, render(op, row, name, value))
       check_refused(op, role, full, name, settings[full])
     end
   end
-  if not settings["bootstrap.servers"] then check_brokers(op, settings["metadata.broker.list"]) end
+  local brokers = settings["bootstrap.servers"] or settings[BROKERS]
+  check_brokers(op, from[BROKERS] or "brokers", brokers, (settings["security.protocol"] or "plaintext"):lower())
   for _, set in ipairs { defaults.both, defaults[role] } do
     for name, value in pairs(set) do
       if settings[name] == nil and config.settings()[name] then settings[name] = value end
