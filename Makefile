@@ -145,6 +145,9 @@ check:  ## install what is missing (asks first), then luacheck, strict C warning
 	@$(SETUP_FOR) build check
 	@$(SUBMAKE) -k check-lua check-c check-format check-rockspec
 
+docs: all  ## write the pages that are made from the sources: docs/errors.md
+	@$(RUN_ENV) $(LUA) tools/errors.lua >docs/errors.md
+
 # Not -Wcast-qual: librdkafka takes values which it only reads as void *.
 STRICT = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
          -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
@@ -193,5 +196,5 @@ help:  ## this list
 	@sed -n 's/^#: /  /p' Makefile
 
 FORCE:
-.PHONY: all demo run env test specs bench contest contestants check check-lua check-c check-format check-rockspec install \
+.PHONY: all demo run env test specs bench contest contestants docs check check-lua check-c check-format check-rockspec install \
         install-modules clean help FORCE

@@ -94,6 +94,7 @@ static void unref(lk_client *c) {
   if (atomic_fetch_sub(&c->refs, 1) != 1) return;
   lk_port_release(c->port);
   lk_yard_release(c->yard);
+  lk_throttle_end(&c->throttle);
   free(c);
 }
 
@@ -183,6 +184,11 @@ lk_client *lk_client_check(lua_State *L, int idx, int type) {
   return *h;
 }
 
+static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *client) {
+  (void)rk;
+  lk_throttle_note(&((lk_client *)client)->throttle, broker, id, ms);
+}
+
 /* Takes conf's rd_kafka_t into `c`; false with `why` filled. From here on closing the client frees it all. */
 static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) {
   c->rk = rd_kafka_new(c->type, conf, why, size);
@@ -210,6 +216,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
   lk_client *c = *h = calloc(1, sizeof *c);
   if (!c) luaL_error(L, "out of memory");
   atomic_init(&c->refs, 1);
+  lk_throttle_init(&c->throttle);
   c->type = type;
   c->generation = atomic_load(&generation);
   c->yard = yard;
@@ -221,6 +228,8 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
   }
   rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS |
                                      RD_KAFKA_EVENT_OFFSET_COMMIT);
+  rd_kafka_conf_set_opaque(conf, c);
+  rd_kafka_conf_set_throttle_cb(conf, on_throttle);
   if (!create(c, conf, why, sizeof why)) {
     lk_error_fail(L, rd_kafka_last_error(), why);
     return NULL;
@@ -286,6 +295,7 @@ static int drain_body(lua_State *L) {
     c->done = NULL;
   }
   lk_hand_drain(L, h, c->control);
+  lk_throttle_drain(L, &c->throttle, h);
   lua_pushinteger(L, h->tail);
   lua_pushboolean(L, h->budget <= 0);
   return 2;
@@ -293,7 +303,8 @@ static int drain_body(lua_State *L) {
 
 /* Nothing to drain: the common case of every call on a client, made cheap. */
 static bool is_idle(lk_client *c) {
-  return !c->unfinished && !c->hand.event && !c->done && lk_port_idle(c->port) && rd_kafka_queue_length(c->control) == 0;
+  return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port) &&
+         rd_kafka_queue_length(c->control) == 0;
 }
 
 /* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the

@@ -17,6 +17,7 @@
 #include "class.h"
 #include "event.h"
 #include "task.h"
+#include "throttle.h"
 
 typedef struct lk_child lk_child;
 
@@ -31,6 +32,7 @@ typedef struct lk_client {
   atomic_bool gone; /* rk is destroyed */
   unsigned generation;
   lk_hand hand;
+  lk_throttle throttle;
   bool unfinished; /* the last drain failed half way */
   bool draining; /* a finalizer may call into the client while drain allocates */
   lk_task *done; /* the finished job under conversion */

@@ -47,7 +47,7 @@ int lk_error_list(lua_State *L) {
   lua_newtable(L);
   lua_Integer count = 0;
   for (size_t i = 0; i < n; i++) {
-    if (!descs[i].name) continue;
+    if (!descs[i].desc) continue; /* marks the end of a range */
     lk_error_push(L, descs[i].code, descs[i].desc);
     lua_rawseti(L, -2, ++count);
   }

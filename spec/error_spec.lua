@@ -12,7 +12,7 @@ describe("every error this librdkafka knows", function()
 
   it("is there: more than a hundred, each with its number", function()
     assert.is_true(#list > 100)
-    assert.equal(#core.errors(), #list)
+    assert.equal(#core.errors(), #list + 1) -- with "no error"
     for _, e in ipairs(list) do
       assert.equal("integer", math.type(e.code))
       assert.equal(e.code, errors.code(e.name))
@@ -23,6 +23,16 @@ describe("every error this librdkafka knows", function()
     for _, e in ipairs(list) do
       assert.truthy(categories[e.category], e.name .. ": " .. tostring(e.category))
       assert.truthy(actions[e.action], e.name .. ": " .. tostring(e.action))
+    end
+  end)
+
+  it("has its own row in the table", function()
+    for _, e in ipairs(list) do assert.is_true(errors.known(e.name), e.name) end
+  end)
+
+  it("says in words what it is", function()
+    for _, e in ipairs(list) do
+      assert.truthy(e.message:find "%l%l" and e.message ~= e.name, e.name)
     end
   end)
 
@@ -107,4 +117,38 @@ describe("what a code means", function()
       assert.same(expected, { e.category, e.action })
     end)
   end
+end)
+
+describe("docs/errors.md", function()
+  local function read(file)
+    local text = assert(file:read "a")
+    file:close()
+    return text
+  end
+  local page = read(assert(io.open "docs/errors.md"))
+
+  -- Of another librdkafka the list, and the words that are its own, may differ.
+  it("is what make docs writes", function()
+    local made = read(assert(io.popen "lua5.4 tools/errors.lua"))
+    if page:match "librdkafka ([%d.]+)" == core.librdkafka then assert.equal(made, page) end
+    local first = "^(.-)Written by [^\n]*(.-)\n## "
+    assert.same({ made:match(first) }, { page:match(first) })
+  end)
+
+  it("has every code once, under its category, with its action", function()
+    local rows, category = {}, nil
+    for line in page:gmatch "[^\n]+" do
+      category = line:match "^## (%l+)" or category
+      local name, code, action = line:match "^| ([%u_]+) | (%-?%d+) | (%l+) | .+ |$"
+      if name then
+        assert.is_nil(rows[name], name)
+        rows[name] = { category, action, math.tointeger(code) }
+      end
+    end
+    for _, e in ipairs(errors.list()) do
+      if rows[e.name] or page:match "librdkafka ([%d.]+)" == core.librdkafka then
+        assert.same({ e.category, e.action, e.code }, rows[e.name], e.name)
+      end
+    end
+  end)
 end)

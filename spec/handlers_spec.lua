@@ -1,6 +1,9 @@
 -- Handlers of the caller: whatever one does, no report is swallowed, and an error of a handler comes out once.
 
 local kafka = require "kafka"
+local child = require "spec.support.child"
+local events = require "kafka.events"
+local handle = require "kafka.handle"
 local try = require "spec.support.try"
 
 local mock, brokers
@@ -229,14 +232,53 @@ describe("a handler that produces again", function()
 end)
 
 describe("an event", function()
-  it("goes to on_stats as JSON", function()
-    local json
-    local p <close> = open { statistics_interval_ms = 20, on_stats = function(s) json = s end }
+  it("goes to on_stats as a table, whole numbers as integers", function()
+    local stats
+    local p <close> = open { statistics_interval_ms = 20, on_stats = function(s) stats = s end }
     try.until_true(5, function()
       p:poll(0)
-      return json
+      return stats
     end, "the statistics")
-    assert.truthy(json:find '"type":%s*"producer"')
+    assert.equal("producer", stats.type)
+    assert.equal("integer", math.type(stats.ts))
+    assert.equal("integer", math.type((select(2, next(stats.brokers))).nodeid))
+  end)
+
+  it("goes to on_stats once a second where no interval is said", function()
+    local times = {}
+    local p <close> = open { on_stats = function() times[#times + 1] = kafka.now() end }
+    try.until_true(5, function()
+      p:poll(0)
+      return #times == 2
+    end, "the statistics")
+    assert.is_true(math.abs(times[2] - times[1] - 1) < 0.5)
+  end)
+
+  it("goes to on_stats the same by cjson and by dkjson", function()
+    for _, library in ipairs { "cjson", "dkjson" } do
+      local run = child.run(([[
+        local floats = function() return { n = 3.0, list = { { x = 1.5 } }, text = "3" } end
+        package.preload.cjson = function() error "not there" end
+        package.preload.dkjson = package.preload.cjson
+        package.preload.%s = function() return { decode = floats } end
+        local t = require("kafka.json").decode "{}"
+        print(math.type(t.n), t.list[1].x, t.text)
+      ]]):format(library))
+      assert.matches("^integer\t1.5\t3", run.out, run.err)
+    end
+  end)
+
+  it("cannot go to on_stats without a library that reads JSON, and that says which", function()
+    local run = child.run(([[
+      package.preload.cjson = function() error "not there" end
+      package.preload.dkjson = package.preload.cjson
+      local kafka = require "kafka"
+      print(kafka.producer { brokers = "127.0.0.1:1", on_stats = print })
+      print(kafka.connect { brokers = %q }:coordinator "g")
+    ]]):format(brokers))
+    assert.matches("^nil\tkafka.producer: on_stats: JSON is read by lua%-cjson or lua%-dkjson, and neither was found "
+      .. "%(Debian: apt%-get install lua%-cjson%)", run.out)
+    assert.matches("\nbroker 1 at ", run.out) -- nothing else needs one
   end)
 
   it("goes to on_log as level, facility and text", function()
@@ -249,6 +291,8 @@ describe("an event", function()
     assert.equal("integer", math.type(line.level))
     assert.equal("string", type(line.facility))
     assert.equal("string", type(line.text))
+    assert.equal("kafka.producer to " .. brokers, line.client)
+    assert.equal(("%s: %s: %s"):format(line.client, line.facility, line.text), tostring(line))
   end)
 
   it("of a broker that refuses goes to on_error as an error object", function()
@@ -273,5 +317,20 @@ describe("an event", function()
       end, "a line in the log")
     end)
     assert.truthy(lines[1]:find("Connection refused", 1, true))
+  end)
+
+  it("of a broker that makes a client wait goes to on_throttle, else to the log", function()
+    local note
+    local h = handle.over({ name = function() return "x" end }, { on_throttle = function(n) note = n end }, "a client")
+    events.take(h, "throttle", { broker = "h:9092", id = 1, ms = 2504 })
+    assert.same({ broker = "h:9092", id = 1, ms = 2504, client = "a client" }, note)
+    assert.equal("a client: broker 1 at h:9092 makes this client wait 2504 ms (quota)", tostring(note))
+    note.ms = 0
+    assert.equal("a client: broker 1 at h:9092 makes it wait no longer", tostring(note))
+    h.on.throttle = nil
+    local lines = try.logged(function()
+      for _, ms in ipairs { 18, 2504, 0 } do events.take(h, "throttle", { broker = "h:9092", id = 1, ms = ms }) end
+    end)
+    assert.same({ "a client: broker 1 at h:9092 makes this client wait 18 ms (quota)" }, lines)
   end)
 end)

@@ -3,25 +3,9 @@
 
 local kafka = require "kafka"
 
-local function read(path)
-  local f <close> = assert(io.open(path))
-  return f:read "a"
-end
+local page = require "spec.support.page"
 
-local readme = read "README.md"
-
-local function program(text, brokers)
-  local out = {}
-  local env = setmetatable({
-    print = function(...)
-      local words = table.pack(...)
-      for i = 1, words.n do words[i] = tostring(words[i]) end
-      out[#out + 1] = table.concat(words, "\t")
-    end,
-  }, { __index = _G })
-  assert(load(text:gsub("localhost:9092", brokers), "=README", "t", env))()
-  return out
-end
+local readme = page.read "README.md"
 
 describe("the README's programs", function()
   local mock
@@ -29,13 +13,12 @@ describe("the README's programs", function()
   setup(function() mock = assert(kafka.mock { brokers = 2, topics = { first = 2 } }) end)
   teardown(function() mock:close() end)
 
-  local blocks = {}
-  for block in readme:gmatch("```lua\n(.-)```") do blocks[#blocks + 1] = block end
+  local blocks = page.programs(readme)
 
   it("are two: a producer and a north face", function() assert.equal(2, #blocks) end)
 
   it("produce: one report printed, and none of a thousand messages lost", function()
-    local out = program(blocks[1], mock.brokers)
+    local out = page.run(blocks[1], mock.brokers)
     assert.equal(1, #out)
     assert.matches("^delivered to first%[%d%] at offset 0$", out[1])
     local k <close> = assert(kafka.connect { brokers = mock.brokers })
@@ -50,7 +33,7 @@ describe("the README's programs", function()
   it("climb the north face: messages, coordinator and committed offset are printed", function()
     local p <close> = assert(kafka.producer { brokers = mock.brokers })
     assert(p:send("first", "in partition 0", { partition = 0 }))
-    local out = program(blocks[2], mock.brokers)
+    local out = page.run(blocks[2], mock.brokers)
     assert.matches("partition  leader", out[1])
     assert.matches("^%d+\t", out[2])
     assert.matches("^coordinator of g: broker %d at ", out[#out - 1])

@@ -27,6 +27,7 @@ local own_options = {
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
+  on_throttle = args.func,
   loop = args.loop,
   timeout = args.seconds,
 }
@@ -38,8 +39,9 @@ local opened = 0
 -- Opening ------------------------------------------------------------------------------------------------------------
 
 ---Connects to a cluster: waits for the first answer of a broker.
----@param options table librdkafka's settings, `brokers`, and: timeout seconds (default 10), on_error fun(err), on_log
----  fun(line), on_stats fun(json), loop the luv module or fun(fd, seconds)
+---@param options table librdkafka's settings, `brokers`, and: timeout seconds (default 10), loop the luv module or
+---  fun(fd, seconds), and the handlers of docs/handlers.md: on_error fun(err), on_log fun(line), on_stats fun(table),
+---  on_throttle fun(note)
 ---@return kafka.Client|nil
 ---@return kafka.Error|nil
 local function open(options)

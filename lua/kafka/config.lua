@@ -6,6 +6,11 @@ local args = require "kafka.args"
 
 local config = {}
 
+config.CLIENT_ID = "lua-kafka" -- where none is given
+config.GROUP = "^lua%-kafka%-%x+%-%d+$" -- what a group is called that nobody has named
+
+local STATISTICS = "1000" -- milliseconds from one on_stats to the next, where nothing is said
+
 -- Our names for what everybody sets.
 local aliases = { brokers = "bootstrap.servers", group = "group.id" }
 
@@ -18,7 +23,7 @@ local fixed = {
 -- Defaults that differ from librdkafka's. A setting that the user gives always wins. docs/design.md tells the reasons to users.
 local defaults = {
   both = {
-    ["client.id"] = "lua-kafka",
+    ["client.id"] = config.CLIENT_ID,
     ["socket.timeout.ms"] = "10000", -- 60 s: a paused leader would be noticed only after a minute
     ["topic.metadata.refresh.interval.ms"] = "10000", -- 300 s: added partitions would stay unseen for five minutes
     ["reconnect.backoff.max.ms"] = "1000", -- 10 s: a restarted broker is found again at once
@@ -256,6 +261,7 @@ function config.split(op, options, own, role)
       if settings[name] == nil and config.settings()[name] then settings[name] = value end
     end
   end
+  if mine.on_stats and not settings["statistics.interval.ms"] then settings["statistics.interval.ms"] = STATISTICS end
   for name, value in pairs(fixed) do settings[name] = value end
   settings["client.software.version"] = require("kafka.version")
   return mine, settings

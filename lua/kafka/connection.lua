@@ -20,7 +20,7 @@ local PAUSE = 0.1 -- seconds between two looks at a topic that is just coming to
 
 ---The fields of a connection.
 ---@param settings table<string, string> librdkafka's
----@param options table {loop, on_error, on_log, on_stats}
+---@param options table {loop, on_error, on_log, on_stats, on_throttle}
 function Connection.new(settings, options)
   return {
     settings = settings,
@@ -152,7 +152,7 @@ end
 ---Something worth telling that is no call's failure: to on_error, else to the log.
 function Connection:tell(err)
   if self.options.on_error then return self.options.on_error(err) end
-  log.line(self.handles[1].name, 4, tostring(err))
+  log.line(self.handles[1].title, 4, tostring(err))
 end
 
 -- The end ------------------------------------------------------------------------------------------------------------

@@ -153,8 +153,10 @@ function group.coordinator(client, name, timeout)
   timeout = timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local address
-  local options = { loop = client.options.loop, on_error = client.options.on_error, on_log = client.options.on_log }
-  options.on_stats = function(json) address = coordinator_address(json) or address end
+  local options = {}
+  for k, v in pairs(client.options) do options[k] = v end
+  options.on_stats = nil
+  options.on_stats_text = function(json) address = coordinator_address(json) or address end
   local settings = settings_of(client, name, { ["statistics.interval.ms"] = STATISTICS })
   local h, err = handle.open("consumer", "coordinator", settings, options)
   if not h then return nil, err end

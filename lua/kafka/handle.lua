@@ -8,6 +8,8 @@ local core = require "kafka.core"
 local await = require "kafka.await"
 local config = require "kafka.config"
 local errors = require "kafka.error"
+local events = require "kafka.events"
+local json = require "kafka.json"
 local log = require "kafka.log"
 
 local Handle = {}
@@ -28,23 +30,40 @@ local function with_value(message, settings)
   return ("%s (%s = %s)"):format(message, name, value)
 end
 
+-- What a person knows a client by: who opened it, to which brokers, and the names that were chosen for it.
+local function title_of(kind, settings, options)
+  local words = { options.opened_by or "kafka." .. (kind == "producer" and kind or "connect") }
+  local id, group = settings["client.id"], settings["group.id"]
+  if id and id ~= config.CLIENT_ID then words[#words + 1] = id end
+  local brokers = settings["bootstrap.servers"] or settings["metadata.broker.list"]
+  words[#words + 1] = "to " .. (#brokers > 60 and brokers:match "[^,]*" .. ",..." or brokers)
+  if group and not group:find(config.GROUP) then words[#words + 1] = "for group " .. group end
+  return table.concat(words, " ")
+end
+
 ---Opens a client of the core.
 ---@param kind "producer"|"consumer"
 ---@param op string for errors
 ---@param settings table<string, string> librdkafka's names
----@param options table {loop, on_error, on_log, on_stats}
+---@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by}
 function handle.open(kind, op, settings, options)
+  local readable, why = json.available()
+  if options.on_stats and not readable then
+    return nil, errors.new { name = "_NOT_CONFIGURED", op = op, message = "on_stats: " .. why }
+  end
   local client, raw = core[kind](settings)
   if not client then return nil, errors.from(raw, { op = op, action = "fix", category = "config",
     message = with_value(raw.message, settings) }) end
-  return handle.over(client, options)
+  return handle.over(client, options, title_of(kind, settings, options))
 end
 
 ---A handle over a client that is there already.
-function handle.over(client, options)
+---@param title string|nil what a person knows it by (default: librdkafka's name)
+function handle.over(client, options, title)
   return setmetatable({
     core = client,
-    name = client:name(),
+    name = client:name(), -- librdkafka's
+    title = title or client:name(),
     loop = options.loop,
     list = {}, -- records: key, payload, key, payload; list[head+1 .. tail] are not dispatched yet
     head = 0,
@@ -55,7 +74,9 @@ function handle.over(client, options)
     on = {
       error = options.on_error,
       log = options.on_log,
-      stats = options.on_stats,
+      stats = options.on_stats, -- function(table)
+      stats_text = options.on_stats_text, -- function(json)
+      throttle = options.on_throttle,
     },
     on_report = nil, -- function(ticket, report), a producer's
     last_error = nil, -- the last error event, and when it came
@@ -88,45 +109,8 @@ end
 
 -- Dispatch -----------------------------------------------------------------------------------------------------------
 
-local default = {}
-
-function default.error(self, e)
-  log.line(self.name, 3, e.message)
-end
-
-function default.log(self, line)
-  log.line(self.name, line.level, line.text)
-end
-
-function default.stats() end
-
--- librdkafka's guess at a connection that ends early. Where a broker has answered before, it only misleads.
-local GUESS = ": verify that security.protocol is correctly configured, broker might require SASL authentication"
-
-local function without_guess(self, text)
-  local from, to = text:find(GUESS, 1, true)
-  if not from or not self.answered then return text end
-  return text:sub(1, from - 1) .. text:sub(to + 1)
-end
-
-local function event(self, kind, payload)
-  if kind == "log" then
-    payload.text = without_guess(self, payload.text)
-  elseif kind == "error" then
-    payload.message = without_guess(self, payload.message)
-    payload = errors.from(payload, { op = self.name })
-    -- That no broker is left follows from what happened to each: keep the reason.
-    if payload.name ~= "_ALL_BROKERS_DOWN" or not self:cause() then
-      self.last_error, self.last_error_at = payload, core.now()
-    end
-  end
-  local f = self.on[kind]
-  if f then return f(payload) end
-  return default[kind](self, payload)
-end
-
 local function one(self, key, payload)
-  if math.type(key) ~= "integer" then return event(self, key, payload) end
+  if math.type(key) ~= "integer" then return events.take(self, key, payload) end
   if key >= 0 then self.answered = self.answered or not payload.err end
   if key < 0 then return self.on_report(-1 - key, payload) end
   local f = self.waiting[key]
@@ -147,7 +131,7 @@ local function run(self)
       if self.failure == nil then
         self.failure = err
       else
-        log.line(self.name, 3, "a handler raised: " .. tostring(err))
+        log.line(self.title, 3, "a handler raised: " .. tostring(err))
       end
     end
   end
@@ -244,7 +228,7 @@ function Handle:shut()
     return
   end
   local ok, err = pcall(self.dispatch, self)
-  if not ok then log.line(self.name, 3, "a handler raised: " .. tostring(err)) end
+  if not ok then log.line(self.title, 3, "a handler raised: " .. tostring(err)) end
   if self.closed then return end -- by a handler
   self.core:close()
   self.closed = true

@@ -1,5 +1,6 @@
--- Where what nobody asked for goes: librdkafka's log lines and error events that no handler takes, and the errors of
--- handlers. By default warnings and worse go to stderr, the same sentence once a minute. Knows no client.
+-- Where goes what nobody asked for: librdkafka's log lines and error events that no handler takes, and the errors of handlers.
+-- By default warnings and worse go to stderr, each sentence once: while it goes on coming it is only counted, and after a minute
+-- without it the next one is written again, with the count. Knows no client.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
@@ -7,9 +8,10 @@ local args = require "kafka.args"
 local log = {}
 
 local WARNING = 4 -- syslog levels: 0 emergency, 3 error, 4 warning, 7 debug
-local AGAIN = 60 -- seconds before the same sentence is written again
+local QUIET = 60 -- seconds without a sentence, after which it is news again; librdkafka repeats what lasts within 30
+local MANY = 1000 -- sentences that are remembered
 
-local seen, count = {}, 0
+local seen, count = {}, 0 -- sentence -> {at, silent}
 
 ---Where lines are written; `log.write = function(line) end` sends them elsewhere.
 ---@param line string
@@ -17,13 +19,19 @@ function log.write(line)
   io.stderr:write(line, "\n")
 end
 
--- The same trouble differs only in numbers and in the thread that tells it.
+local function without_thread(text) return (text:gsub("^%[thrd:[^%]]*%]:%s*", "")) end
+
+-- The same trouble, of whichever client, differs only in numbers and in the thread that tells it. Addresses tell brokers apart.
 local function key_of(text)
-  return (text:gsub("%[thrd:[^%]]*%]:?%s*", ""):gsub("^[%w_.-]+/%w+:%s*", ""):gsub("%(after.*", ""):gsub("%d+", "0"))
+  text = without_thread(text):gsub("%(after.*", "")
+  text = text:gsub("^(%S-:%d+)/%w+:", "%1")
+  return (text:gsub("%S+", function(word)
+    if not word:find("[%w%]]:%d") then return (word:gsub("%d+", "0")) end
+  end))
 end
 
 ---One line of a client's.
----@param who string the client's name
+---@param who string what a person knows it by
 ---@param level integer syslog level
 ---@param text string
 function log.line(who, level, text)
@@ -32,11 +40,22 @@ function log.line(who, level, text)
   args.check("log.line", "text", text, args.string)
   if level > WARNING then return end
   local key, now = key_of(text), core.now()
-  if seen[key] and now - seen[key] < AGAIN then return end
-  if count > 1000 then seen, count = {}, 0 end
-  count = count + (seen[key] and 0 or 1)
-  seen[key] = now
-  log.write(("kafka: %s: %s"):format(who, (text:gsub("^%[thrd:[^%]]*%]:%s*", ""))))
+  local before = seen[key]
+  local silent = 0
+  if before then
+    local again = now - before.at >= QUIET
+    before.at = now
+    if not again then
+      before.silent = before.silent + 1
+      return
+    end
+    silent, before.silent = before.silent, 0
+  else
+    if count >= MANY then seen, count = {}, 0 end
+    seen[key], count = { at = now, silent = 0 }, count + 1
+  end
+  local more = silent > 0 and (" (and %d more since it was written last)"):format(silent) or ""
+  log.write(("%s: %s%s"):format(who, without_thread(text), more))
 end
 
 return log

@@ -27,6 +27,7 @@ local own_options = {
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
+  on_throttle = args.func,
   loop = args.loop,
 }
 
@@ -46,9 +47,10 @@ local message_options = {
 ---Connects in the background: no broker need be there yet.
 ---@param options table
 ---  on_delivery fun(report: kafka.Report, err: kafka.Error|nil) takes every report that no message takes for itself
----  on_error fun(err: kafka.Error) the client's own troubles (a broker that cannot be reached); default: the log
----  on_log fun(line: {level: integer, facility: string, text: string}) librdkafka's log
----  on_stats fun(json: string) statistics, every statistics.interval.ms
+---  on_error fun(err: kafka.Error) the client's own troubles (a broker that cannot be reached)
+---  on_log fun(line: kafka.LogLine) librdkafka's log
+---  on_stats fun(statistics: table) every statistics.interval.ms (default here: 1000), see docs/handlers.md
+---  on_throttle fun(note: kafka.Throttle) a broker makes this client wait, or no longer
 ---  loop the luv module, or fun(fd: integer, seconds: number) that waits and may yield
 ---@return kafka.Producer|nil
 ---@return kafka.Error|nil what librdkafka refused, such as a certificate file that cannot be read
@@ -164,7 +166,7 @@ function Producer:send(topic, value, options)
   if not report then
     -- send has told of this message, so flush and close do not tell again.
     local late = theirs or self.delivery.on_delivery or function(r, e)
-      log.line(h.name, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
+      log.line(h.title, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
     end
     self.delivery:redirect(ticket, function(r, e)
       if e then self.sent_failed = self.sent_failed + 1 end
@@ -297,7 +299,7 @@ function Producer:close(timeout)
   local err = lost > 0 and errors.new { op = "close", action = "retry", lost = lost, unreported = counts.pending,
     cause = h:cause(), message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
   if not flushed then -- a handler's error: closed all the same
-    if err then log.line(h.name, 3, tostring(err)) end
+    if err then log.line(h.title, 3, tostring(err)) end
     error(raised, 0)
   end
   if err then return nil, err end
@@ -313,11 +315,11 @@ function Producer:__close(problem)
     err = ok
     if not self.handle.closed then -- Ctrl-C: what is left is given up, and told
       local closed, lost = self:close(0)
-      if not closed then log.line(self.handle.name, 3, tostring(lost)) end
+      if not closed then log.line(self.handle.title, 3, tostring(lost)) end
     end
   end
   if problem == nil then error(err, 0) end
-  log.line(self.handle.name, 3, tostring(err))
+  log.line(self.handle.title, 3, tostring(err))
 end
 
 function Producer:__tostring()

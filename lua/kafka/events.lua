@@ -1,0 +1,92 @@
+-- What comes without being asked for: error events, librdkafka's log lines, statistics, brokers that make us wait. To the
+-- handler of its kind; where there is none, warnings and worse go to the log. Knows the handle they came to, and its fields.
+
+local core = require "kafka.core"
+local errors = require "kafka.error"
+local json = require "kafka.json"
+local log = require "kafka.log"
+
+local events = {}
+
+local WARNING, ERROR = 4, 3 -- syslog's levels
+
+-- librdkafka's guess at a connection that ends early. Where a broker has answered before, it only misleads.
+local GUESS = ": verify that security.protocol is correctly configured, broker might require SASL authentication"
+
+local function without_guess(h, text)
+  local from, to = text:find(GUESS, 1, true)
+  if not from or not h.answered then return text end
+  return text:sub(1, from - 1) .. text:sub(to + 1)
+end
+
+---@class kafka.LogLine
+---@field level integer syslog's: 3 error, 4 warning, 5 notice, 6 information, 7 debug
+---@field facility string librdkafka's word for the kind, such as "FAIL"
+---@field text string
+---@field client string which client it is of, as in the default log
+local Line = { __name = "kafka.LogLine" }
+
+function Line:__tostring() return ("%s: %s: %s"):format(self.client, self.facility, self.text) end
+
+---@class kafka.Throttle
+---@field broker string host:port
+---@field id integer the broker's
+---@field ms integer how long it makes this client wait; 0: no longer
+---@field client string which client it is
+local Throttle = { __name = "kafka.Throttle" }
+
+function Throttle:__tostring()
+  local what = self.ms > 0 and ("makes this client wait %d ms (quota)"):format(self.ms) or "makes it wait no longer"
+  return ("%s: broker %d at %s %s"):format(self.client, self.id, self.broker, what)
+end
+
+-- What each kind of record becomes, and what is done with it where there is no handler.
+
+local kinds = {}
+
+kinds.error = {
+  make = function(h, raw)
+    raw.message = without_guess(h, raw.message)
+    local e = errors.from(raw, { op = h.title })
+    -- That no broker is left follows from what happened to each: keep the reason.
+    if e.name ~= "_ALL_BROKERS_DOWN" or not h:cause() then h.last_error, h.last_error_at = e, core.now() end
+    return e
+  end,
+  default = function(h, e) log.line(h.title, ERROR, e.message) end,
+}
+
+kinds.log = {
+  make = function(h, line)
+    line.text, line.client = without_guess(h, line.text), h.title
+    return setmetatable(line, Line)
+  end,
+  default = function(h, line) log.line(h.title, line.level, line.text) end,
+}
+
+kinds.throttle = {
+  make = function(h, note)
+    note.client = h.title
+    return setmetatable(note, Throttle)
+  end,
+  default = function(h, note)
+    if note.ms > 0 then log.line(h.title, WARNING, tostring(note):sub(#h.title + 3)) end
+  end,
+}
+
+---One record of an event.
+---@param h table the handle
+---@param kind "error"|"log"|"stats"|"throttle"
+---@param payload any as the core gave it
+function events.take(h, kind, payload)
+  local f = h.on[kind]
+  if kind == "stats" then
+    if h.on.stats_text then h.on.stats_text(payload) end
+    if f then f(json.decode(payload)) end
+    return
+  end
+  payload = kinds[kind].make(h, payload)
+  if f then return f(payload) end
+  kinds[kind].default(h, payload)
+end
+
+return events
