@@ -12,6 +12,7 @@
 #include "opt.h"
 
 #define SLICE_MS 100         /* the longest time in C without a look at Lua: Ctrl-C is noticed within it */
+#define DESTROY_IMMEDIATE 4   /* librdkafka's own flag, not in its header: does not wait for its broker threads */
 #define YARD_PATIENCE_MS 2000 /* at lua_close: how long the threads that are ending may take */
 
 /* ---- fork ---- */
@@ -101,7 +102,11 @@ static void unref(lk_client *c) {
 static void destroy(void *arg) {
   lk_client *c = arg;
   if (c->before_destroy) c->before_destroy(c->before_destroy_arg);
-  rd_kafka_destroy(c->rk);
+  if (c->abandon) {
+    rd_kafka_destroy_flags(c->rk, DESTROY_IMMEDIATE | RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  } else {
+    rd_kafka_destroy(c->rk);
+  }
   atomic_store(&c->gone, true);
   lk_port_wake(c->port);
   unref(c);
@@ -193,6 +198,7 @@ static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, 
 static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) {
   c->rk = rd_kafka_new(c->type, conf, why, size);
   if (!c->rk) return false;
+  c->hand.rk = c->rk;
   atomic_init(&c->users, 1);
   atomic_fetch_add(&c->refs, 1);
   if (c->type == RD_KAFKA_CONSUMER) {
@@ -206,7 +212,7 @@ static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) 
   return true;
 }
 
-lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
+lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int conf_box) {
   char why[512] = "";
   rd_kafka_conf_t *conf = ((lk_box *)lua_touserdata(L, conf_box))->p;
   lk_yard *yard = yard_of(L); /* may raise: before anything is owned */
@@ -227,7 +233,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box) {
     return NULL;
   }
   rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS |
-                                     RD_KAFKA_EVENT_OFFSET_COMMIT);
+                                     RD_KAFKA_EVENT_OFFSET_COMMIT | events);
   rd_kafka_conf_set_opaque(conf, c);
   rd_kafka_conf_set_throttle_cb(conf, on_throttle);
   if (!create(c, conf, why, sizeof why)) {
@@ -302,7 +308,7 @@ static int drain_body(lua_State *L) {
 }
 
 /* Nothing to drain: the common case of every call on a client, made cheap. */
-static bool is_idle(lk_client *c) {
+bool lk_client_idle(lk_client *c) {
   return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port) &&
          rd_kafka_queue_length(c->control) == 0;
 }
@@ -317,7 +323,7 @@ static int client_drain(lua_State *L) {
   lk_opt_int(L, 4, "max", 1, 1000000);
   lua_settop(L, 4);
   if (c->draining) return 0;
-  if (is_idle(c)) {
+  if (lk_client_idle(c)) {
     lua_pushvalue(L, 3);
     lua_pushboolean(L, 0);
     return 2;
@@ -361,12 +367,14 @@ static int client_busy(lua_State *L) {
   return 1;
 }
 
-/* close(): gives everything back; rk is destroyed on a thread. */
+/* close(abandon): gives everything back; rk is destroyed on a thread. `abandon`: what librdkafka could wait for for ever is
+ * left behind, as far as it lets go of it. */
 static int client_close(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   lk_client *c = *h;
   if (!c || lk_client_forked(c)) return 0;
   if (is_busy(c)) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
+  c->abandon = lua_toboolean(L, 2);
   lk_client_shut(c);
   return 0;
 }

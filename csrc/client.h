@@ -37,6 +37,8 @@ typedef struct lk_client {
   bool draining; /* a finalizer may call into the client while drain allocates */
   lk_task *done; /* the finished job under conversion */
   int64_t accepted;
+  int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
+  bool abandon;  /* its destruction would never end */
   lk_child *children;
   rd_kafka_topic_t **topics;
   size_t n_topics;
@@ -66,8 +68,12 @@ lk_client *lk_client_check(lua_State *L, int idx, int type);
 /* True in a child process forked after the client was opened: its threads do not exist there. */
 bool lk_client_forked(const lk_client *c);
 
-/* Pushes a new handle; `conf` is a box at `conf_box`. Where it fails, pushes nil and the error and returns NULL. */
-lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int conf_box);
+/* True where nothing waits to be drained. */
+bool lk_client_idle(lk_client *c);
+
+/* Pushes a new handle; `conf` is a box at `conf_box`; `events` come on top of those that every client takes. Where it fails,
+ * pushes nil and the error and returns NULL. */
+lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int conf_box);
 
 /* Gives back all the handle holds, and lets go of rk. Idempotent. */
 void lk_client_shut(lk_client *c);

@@ -24,6 +24,24 @@ static int consumer_add(lua_State *L) { return apply(L, rd_kafka_incremental_ass
  * queued is out of date for librdkafka. */
 static int consumer_remove(lua_State *L) { return apply(L, rd_kafka_incremental_unassign, LK_TPL_NONE); }
 
+/* assign(rows) -> true | nil, err: fetches these and no others. */
+static int consumer_assign(lua_State *L) {
+  lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
+  rd_kafka_resp_err_t err = rd_kafka_assign(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, list);
+  if (err) return lk_error_fail(L, err, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* unassign() -> true | nil, err: fetches none any more. */
+static int consumer_unassign(lua_State *L) {
+  rd_kafka_resp_err_t err = rd_kafka_assign(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, NULL);
+  if (err) return lk_error_fail(L, err, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 
 /* assigned() -> rows */
@@ -39,4 +57,5 @@ static int consumer_assigned(lua_State *L) {
 }
 
 const luaL_Reg lk_consumer_methods[] = {
-    {"add", consumer_add}, {"remove", consumer_remove}, {"assigned", consumer_assigned}, {NULL, NULL}};
+    {"add", consumer_add}, {"remove", consumer_remove}, {"assigned", consumer_assigned}, {"assign", consumer_assign},
+    {"unassign", consumer_unassign}, {NULL, NULL}};

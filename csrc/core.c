@@ -16,21 +16,24 @@
 #error "librdkafka 2.0 or newer is needed"
 #endif
 
-static const luaL_Reg *const client_groups[] = {lk_client_methods, lk_producer_methods, lk_consumer_methods,
+static const luaL_Reg *const client_groups[] = {lk_client_methods, lk_producer_methods, lk_consumer_methods, lk_group_methods,
                                                 lk_inbox_roots,    lk_offset_methods,   lk_metadata_methods,
                                                 lk_admin_methods,  NULL};
 
-static int open_client(lua_State *L, rd_kafka_type_t type) {
+static int open_client(lua_State *L, rd_kafka_type_t type, int events) {
   lua_settop(L, 1);
   lk_conf_push(L, 1);
-  return lk_client_open(L, type, 2) ? 1 : 2;
+  return lk_client_open(L, type, events, 2) ? 1 : 2;
 }
 
 /* core.producer(settings) -> client | nil, err */
-static int core_producer(lua_State *L) { return open_client(L, RD_KAFKA_PRODUCER); }
+static int core_producer(lua_State *L) { return open_client(L, RD_KAFKA_PRODUCER, 0); }
 
 /* core.consumer(settings) -> client | nil, err */
-static int core_consumer(lua_State *L) { return open_client(L, RD_KAFKA_CONSUMER); }
+static int core_consumer(lua_State *L) { return open_client(L, RD_KAFKA_CONSUMER, 0); }
+
+/* core.member(settings) -> a consumer that may join a group: every "rebalance" record must be answered | nil, err */
+static int core_member(lua_State *L) { return open_client(L, RD_KAFKA_CONSUMER, RD_KAFKA_EVENT_REBALANCE); }
 
 /* core.now() -> seconds of a clock that never goes back */
 static int core_now(lua_State *L) {
@@ -83,7 +86,7 @@ static int core_copy(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", core_consumer},
+static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", core_consumer}, {"member", core_member},
                                      {"mock", lk_mock_new},       {"errors", lk_error_list},
                                      {"properties", lk_conf_properties}, {"now", core_now},
                                      {"home", core_home},         {"misuse", core_misuse},
@@ -105,6 +108,7 @@ static void open_classes(lua_State *L) {
   lk_box_open(L);
   lk_class_open(L, &lk_client_class, client_groups);
   lk_class_open(L, &lk_message_class, none);
+  lk_group_open(L);
   lk_inbox_open(L);
   lk_mock_open(L);
 }

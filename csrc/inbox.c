@@ -136,6 +136,12 @@ static int inbox_open(lua_State *L) {
   return 0;
 }
 
+static void drop_held(lk_inbox *b, const lk_entry *e) {
+  for (size_t i = b->at; i < b->n; i++) {
+    if (b->held[i] && lk_inbox_entry(b, b->held[i]) == e) lk_inbox_drop(b, i);
+  }
+}
+
 /* Frees what the queue of an unassigned partition still holds: librdkafka would keep it until the next read. */
 static void empty_queue(lk_entry *e) {
   rd_kafka_message_t *some[64];
@@ -152,14 +158,27 @@ static int inbox_drop(lua_State *L) {
   int32_t partition = lk_opt_partition(L, 3);
   lk_entry *e = find(b, topic, partition);
   if (!e) return 0;
-  for (size_t i = b->at; i < b->n; i++) {
-    if (b->held[i] && lk_inbox_entry(b, b->held[i]) == e) lk_inbox_drop(b, i);
-  }
+  drop_held(b, e);
   empty_queue(e);
   leave_queue(e);
   free(e->topic);
   *e = b->entries[--b->n_entries];
   b->last = b->turn = 0;
+  return 0;
+}
+
+/* rewind(topic, partition, position or nil): forgets what is held of it. To be called after it was assigned anew: what its
+ * queue still holds of before is out of date for librdkafka. */
+static int inbox_rewind(lua_State *L) {
+  lk_inbox *b = lk_inbox_check(L);
+  const char *topic = lk_opt_topic(L, 2);
+  int32_t partition = lk_opt_partition(L, 3);
+  int64_t position = lk_opt_int_or(L, 4, "position", 0, LUA_MAXINTEGER, -1);
+  lk_entry *e = find(b, topic, partition);
+  if (!e) return 0;
+  drop_held(b, e);
+  e->position = position;
+  e->eof = false;
   return 0;
 }
 
@@ -201,8 +220,9 @@ bool lk_inbox_refill(lua_State *L, lk_inbox *b) {
   return false;
 }
 
-static const luaL_Reg methods[] = {{"open", inbox_open},   {"drop", inbox_drop},   {"position", inbox_position},
-                                   {"take", lk_inbox_take},   {"close", inbox_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"open", inbox_open},         {"drop", inbox_drop},    {"rewind", inbox_rewind},
+                                   {"position", inbox_position}, {"take", lk_inbox_take}, {"close", inbox_close},
+                                   {NULL, NULL}};
 const luaL_Reg lk_inbox_roots[] = {{"inbox", client_inbox}, {NULL, NULL}};
 
 void lk_inbox_open(lua_State *L) {

@@ -52,7 +52,7 @@ int lk_mock_new(lua_State *L) {
   lua_settop(L, 2);
   mock *m = lk_class_new(L, &mock_class, sizeof *m, 1);
   lk_conf_push(L, 2);
-  lk_client *c = lk_client_open(L, RD_KAFKA_PRODUCER, 4);
+  lk_client *c = lk_client_open(L, RD_KAFKA_PRODUCER, 0, 4);
   if (!c) return 2;
   lua_setiuservalue(L, 3, 1);
   m->cluster = rd_kafka_mock_cluster_new(c->rk, brokers);

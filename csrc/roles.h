@@ -6,6 +6,7 @@
 
 extern const luaL_Reg lk_producer_methods[];
 extern const luaL_Reg lk_consumer_methods[];
+extern const luaL_Reg lk_group_methods[];
 extern const luaL_Reg lk_inbox_roots[]; /* on the client: how an inbox is made */
 extern const luaL_Reg lk_offset_methods[];
 extern const luaL_Reg lk_metadata_methods[];
@@ -14,6 +15,7 @@ extern const luaL_Reg lk_admin_methods[];
 void lk_producer_open(void);
 void lk_offset_open(void);
 void lk_admin_open(void);
+void lk_group_open(lua_State *L);
 void lk_inbox_open(lua_State *L);
 void lk_mock_open(lua_State *L);
 

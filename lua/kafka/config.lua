@@ -35,6 +35,9 @@ local defaults = {
   },
   consumer = {
     ["auto.offset.reset"] = "earliest", -- nothing is skipped
+    ["fetch.wait.max.ms"] = "100", -- a new partition or a seek waits for the fetch under way
+    ["fetch.error.backoff.ms"] = "100", -- 500: so long a partition rests after its leader has moved
+    ["queued.min.messages"] = "1000000", -- librdkafka below 2.2 sleeps 1 s once this many are queued
   },
   -- Partitions read without a group: the policies are Lua's, so librdkafka has none of its own.
   partitions = {

@@ -48,6 +48,8 @@ kinds.error = {
   make = function(h, raw)
     raw.message = without_guess(h, raw.message)
     local e = errors.from(raw, { op = h.title })
+    h.seen[e.name] = true
+    h.fatal = h.fatal or e.fatal and e or nil
     -- That no broker is left follows from what happened to each: keep the reason.
     if e.name ~= "_ALL_BROKERS_DOWN" or not h:cause() then h.last_error, h.last_error_at = e, core.now() end
     return e

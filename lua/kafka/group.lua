@@ -5,7 +5,7 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
-local Batch = require("kafka.message").Batch
+local rows_of = require "kafka.rows"
 local show = require "kafka.show"
 
 local group = {}
@@ -33,66 +33,6 @@ local function handle_of(client, op, name)
   return h, err
 end
 
--- Rows ---------------------------------------------------------------------------------------------------------------
-
-local row_fields = { topic = args.topic_name, partition = args.partition, offset = args.offset, metadata = args.metadata }
-local LIST = "a list of rows {topic, partition, offset}"
-
--- Checked copies of rows; a row by itself is a list of one.
-local function copy_rows(op, what, needs_offset)
-  if type(what) == "table" and rawget(what, "topic") ~= nil then what = { what } end
-  local rows, seen = args.list(op, "rows", what, LIST), {}
-  if #rows == 0 then args.fail(op, "rows", "a list of at least one row", what) end
-  for i, given in ipairs(rows) do
-    local label = ("rows[%d]"):format(i)
-    if type(given) ~= "table" then args.fail(op, label, "a table {topic, partition, offset}", given) end
-    local row = args.fields(op, given, row_fields, label)
-    args.check(op, label .. ".topic", row.topic, args.topic_name)
-    args.check(op, label .. ".partition", row.partition, args.partition)
-    if needs_offset then args.check(op, label .. ".offset", row.offset, args.offset) end
-    local place = ("%s[%d]"):format(row.topic, row.partition)
-    if seen[place] then args.fail(op, label, ("of another partition than rows[%d]"):format(seen[place]), place) end
-    seen[place], rows[i] = i, row
-  end
-  return rows
-end
-
--- Where reading goes on behind a message.
-local function behind(op, m)
-  local offset = rawget(m, "offset")
-  args.check(op, "the message's offset", offset, args.message_offset)
-  return { topic = rawget(m, "topic"), partition = rawget(m, "partition"), offset = math.tointeger(offset) + 1 }
-end
-
--- What was handled, as rows that mean "the next to read": a message or a batch says so by itself.
-local function next_rows(op, what)
-  if type(what) ~= "table" then args.fail(op, "what", "rows, a message or a batch", what) end
-  local meta = debug.getmetatable(what)
-  if rawequal(meta, core.message) then return copy_rows(op, behind(op, what), true) end
-  if rawequal(meta, Batch) then
-    local after, place = rawget(what, "next"), rawget(what, "place")
-    if after == nil then return {} end -- before the first message of a partition that had no leader
-    if type(after) == "table" then return next(after) and copy_rows(op, after, true) or {} end
-    if type(place) ~= "table" then args.fail(op, "the batch's place", "as fetch gave it", place) end
-    return copy_rows(op, { topic = rawget(place, "topic"), partition = rawget(place, "partition"), offset = after }, true)
-  end
-  for _, row in next, what do
-    if rawequal(debug.getmetatable(row), core.message) then
-      args.misuse(op, "rows must be tables {topic, partition, offset}, got a message; give one by itself, or a batch whole")
-    end
-  end
-  return copy_rows(op, what, true)
-end
-
--- The first row that failed, as an error.
-local function row_error(op, rows, h)
-  for _, row in ipairs(rows) do
-    if row.err then
-      return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition, cause = h:cause() })
-    end
-  end
-end
-
 -- Calls ----------------------------------------------------------------------------------------------------------------
 
 local commit_options = { metadata = args.metadata, timeout = args.seconds }
@@ -100,7 +40,7 @@ local commit_options = { metadata = args.metadata, timeout = args.seconds }
 function group.commit(client, name, what, options)
   args.check("commit", "group", name, args.group)
   local o = args.fields("commit", options, commit_options)
-  local rows = next_rows("commit", what)
+  local rows = rows_of.next("commit", what)
   if #rows == 0 then return true end -- an empty batch moves nothing
   for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
   local h, err = handle_of(client, "commit", name)
@@ -115,7 +55,7 @@ function group.commit(client, name, what, options)
     end
     return nil, err
   end
-  err = row_error("commit", answer.rows, h)
+  err = rows_of.error("commit", answer.rows, h)
   if err then return nil, err end
   return true
 end
@@ -123,7 +63,7 @@ end
 function group.committed(client, name, what, timeout)
   args.check("committed", "group", name, args.group)
   args.optional("committed", "timeout", timeout, args.seconds)
-  if what ~= nil then what = copy_rows("committed", what, false) end
+  if what ~= nil then what = rows_of.copy("committed", what, false) end
   timeout = timeout or DEFAULT_TIMEOUT
   local h, err = handle_of(client, "committed", name)
   if not h then return nil, err end
@@ -134,7 +74,7 @@ function group.committed(client, name, what, timeout)
     return h.core:group_offsets(name, nil, ticket)
   end)
   if not answer then return nil, err end
-  err = row_error("committed", answer.rows, h)
+  err = rows_of.error("committed", answer.rows, h)
   if err then return nil, err end
   return committed_rows(answer.rows)
 end

@@ -30,9 +30,11 @@ local function with_value(message, settings)
   return ("%s (%s = %s)"):format(message, name, value)
 end
 
+local openers = { producer = "kafka.producer", consumer = "kafka.connect", member = "kafka.consumer" }
+
 -- What a person knows a client by: who opened it, to which brokers, and the names that were chosen for it.
 local function title_of(kind, settings, options)
-  local words = { options.opened_by or "kafka." .. (kind == "producer" and kind or "connect") }
+  local words = { options.opened_by or openers[kind] }
   local id, group = settings["client.id"], settings["group.id"]
   if id and id ~= config.CLIENT_ID then words[#words + 1] = id end
   local brokers = settings["bootstrap.servers"] or settings["metadata.broker.list"]
@@ -42,7 +44,7 @@ local function title_of(kind, settings, options)
 end
 
 ---Opens a client of the core.
----@param kind "producer"|"consumer"
+---@param kind "producer"|"consumer"|"member"
 ---@param op string for errors
 ---@param settings table<string, string> librdkafka's names
 ---@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by}
@@ -82,6 +84,9 @@ function handle.over(client, options, title)
     last_error = nil, -- the last error event, and when it came
     last_error_at = 0,
     answered = false, -- whether a broker has answered a request
+    fatal = nil, -- the fatal error that ended this client's use
+    seen = {}, -- name of an error event -> true
+    abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     closed = false,
   }, Handle)
@@ -108,6 +113,13 @@ function Handle:done_with(ticket)
 end
 
 -- Dispatch -----------------------------------------------------------------------------------------------------------
+
+---Something worth telling that is no call's failure: to on_error, else to the log.
+---@param err kafka.Error
+function Handle:tell(err)
+  if self.on.error then return self.on.error(err) end
+  log.line(self.title, 4, tostring(err))
+end
 
 local function one(self, key, payload)
   if math.type(key) ~= "integer" then return events.take(self, key, payload) end
@@ -230,7 +242,7 @@ function Handle:shut()
   local ok, err = pcall(self.dispatch, self)
   if not ok then log.line(self.title, 3, "a handler raised: " .. tostring(err)) end
   if self.closed then return end -- by a handler
-  self.core:close()
+  self.core:close(self.abandon)
   self.closed = true
 end
 

@@ -10,6 +10,7 @@ local kafka = {
   librdkafka = core.librdkafka,
   now = core.now,
   producer = require("kafka.producer").open,
+  consumer = require("kafka.consumer").open,
   connect = require("kafka.client").open,
   mock = require("kafka.mock").open,
   log = require "kafka.log",

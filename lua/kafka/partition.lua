@@ -40,6 +40,7 @@ end
 ---Where to start one row of a topic's partitions; tells of a partition that has no leader now.
 function partition.start_of(client, topic, row, o)
   o.leaderless = row.leader == nil
+  o.committed = function(rows, seconds) return groups.committed(client, o.group, rows, seconds) end
   if o.leaderless then
     client:tell(errors.new { name = "LEADER_NOT_AVAILABLE", op = "partition", topic = topic, partition = row.partition,
       message = "the partition has no leader now; it is read when one comes" })

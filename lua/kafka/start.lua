@@ -3,7 +3,6 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
-local group = require "kafka.group"
 
 local start = {}
 
@@ -34,13 +33,13 @@ end
 
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
----@param options table {group, otherwise, deadline, leaderless}
+---@param options table {committed, otherwise, deadline, leaderless}; committed fun(rows, seconds): rows, for "committed"
 ---@return integer|nil offset, or librdkafka's number of a named position where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
   local function left() return math.max(0, options.deadline - core.now()) end
   if what == "committed" then
-    local rows, err = group.committed(client, options.group, { { topic = topic, partition = partition } }, left())
+    local rows, err = options.committed({ { topic = topic, partition = partition } }, left())
     if not rows then return nil, err end
     if rows[1].offset then return rows[1].offset end
     what = options.otherwise or "earliest"

@@ -1,0 +1,122 @@
+-- What a consumer has stored and committed: at intervals, when asked, before partitions are taken away. Stored is what may be
+-- committed; committing sends it to the group's coordinator. Knows a handle and the parts of an assignment.
+
+local core = require "kafka.core"
+local errors = require "kafka.error"
+local rows_of = require "kafka.rows"
+
+local now = core.now
+
+local Commits = {}
+Commits.__index = Commits
+
+---@param h table the handle
+---@param assignment table
+---@param interval number|nil seconds; nil: only when asked
+---@param report fun(rows: table[], err: kafka.Error|nil) hears of commits that nobody waits for
+local function open(h, assignment, interval, report)
+  return setmetatable({
+    handle = h,
+    assignment = assignment,
+    interval = interval,
+    report = report,
+    due = interval and now() + interval,
+  }, Commits)
+end
+
+---Notes that a partition may be committed up to `offset`. False where it is not ours (any more).
+function Commits:store(topic, partition, offset, metadata)
+  local part = self.assignment:find(topic, partition)
+  if not part then return false end
+  if part.stored ~= offset or metadata then part.stored, part.metadata = offset, metadata end
+  return true
+end
+
+---What is stored and not committed yet, as rows.
+---@param parts table[]|nil of these only
+function Commits:pending(parts)
+  local rows = {}
+  for _, part in ipairs(parts or self.assignment.list) do
+    if part.stored and part.stored ~= part.sent then
+      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = part.stored, metadata = part.metadata }
+    end
+  end
+  return rows
+end
+
+-- Until the answer says otherwise it counts as committed, so that the next interval does not send it again.
+local function mark(self, rows)
+  for _, row in ipairs(rows) do
+    local part = self.assignment:find(row.topic, row.partition)
+    if part then part.sent = row.offset end
+  end
+end
+
+local function unmark(self, rows)
+  for _, row in ipairs(rows) do
+    local part = self.assignment:find(row.topic, row.partition)
+    if part and part.sent == row.offset then part.sent = nil end
+  end
+end
+
+---Commits rows and does not wait. `f(rows, err)` hears the outcome.
+---@return true|nil
+---@return kafka.Error|nil where it could not even be sent
+function Commits:send(rows, f)
+  local h = self.handle
+  local ticket = h:ticket()
+  h.waiting[ticket] = function(answer)
+    local err = answer.err and errors.from(answer.err, { op = "commit", cause = h:cause() })
+      or rows_of.error("commit", answer.rows, h)
+    if err then unmark(self, rows) end
+    return f(rows, err)
+  end
+  mark(self, rows)
+  local called, ok, raw = pcall(h.core.commit, h.core, rows, ticket)
+  if called and ok then return true end
+  h.waiting[ticket] = nil
+  h:done_with(ticket)
+  unmark(self, rows)
+  if not called then error(ok, 0) end
+  return nil, errors.from(raw, { op = "commit" })
+end
+
+---Commits rows and waits for the answer.
+---@return true|nil
+---@return kafka.Error|nil
+function Commits:wait(rows, timeout)
+  if #rows == 0 then return true end
+  local h = self.handle
+  local done, err
+  local ok, failed = self:send(rows, function(_, e) done, err = true, e end)
+  if not ok then return nil, failed end
+  h:await(function() return done end, now() + timeout)
+  if not done then
+    err = h:late({ op = "commit" }, timeout)
+    err.in_flight = true
+    err.message = err.message .. "; it may still take effect"
+  end
+  if err then return nil, err end
+  return true
+end
+
+---Whether the interval is over.
+function Commits:is_due()
+  return self.due and now() >= self.due
+end
+
+---Sends what is stored, and begins the next interval.
+function Commits:serve()
+  self.due = now() + self.interval
+  self:flush()
+end
+
+---Sends what is stored now, without waiting.
+function Commits:flush()
+  local rows = self:pending()
+  if #rows == 0 then return end
+  local ok, err = self:send(rows, self.report)
+  if not ok then self.report(rows, err) end
+end
+
+return { open = open }

@@ -1,0 +1,74 @@
+-- What a caller says was handled, as rows {topic, partition, offset} that mean "the next to read": a message, a batch, rows.
+-- Knows no client.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local errors = require "kafka.error"
+local Batch = require("kafka.message").Batch
+
+local rows = {}
+
+local row_fields = { topic = args.topic_name, partition = args.partition, offset = args.offset, metadata = args.metadata }
+local LIST = "a list of rows {topic, partition, offset}"
+
+---Checked copies of rows; a row by itself is a list of one.
+---@param needs_offset boolean
+function rows.copy(op, what, needs_offset)
+  if type(what) == "table" and rawget(what, "topic") ~= nil then what = { what } end
+  local list, seen = args.list(op, "rows", what, LIST), {}
+  if #list == 0 then args.fail(op, "rows", "a list of at least one row", what) end
+  for i, given in ipairs(list) do
+    local label = ("rows[%d]"):format(i)
+    if type(given) ~= "table" then args.fail(op, label, "a table {topic, partition, offset}", given) end
+    local row = args.fields(op, given, row_fields, label)
+    args.check(op, label .. ".topic", row.topic, args.topic_name)
+    args.check(op, label .. ".partition", row.partition, args.partition)
+    if needs_offset then args.check(op, label .. ".offset", row.offset, args.offset) end
+    local place = ("%s[%d]"):format(row.topic, row.partition)
+    if seen[place] then args.fail(op, label, ("of another partition than rows[%d]"):format(seen[place]), place) end
+    seen[place], list[i] = i, row
+  end
+  return list
+end
+
+-- Where reading goes on behind a message.
+local function behind(op, m)
+  local offset = rawget(m, "offset")
+  args.check(op, "the message's offset", offset, args.message_offset)
+  return { topic = rawget(m, "topic"), partition = rawget(m, "partition"), offset = math.tointeger(offset) + 1 }
+end
+
+---A message or a batch says by itself what comes next; rows say it already.
+---@param op string
+---@param what kafka.Message|kafka.Batch|table
+---@return table[] rows of the caller's own, empty for a batch that moved nothing
+function rows.next(op, what)
+  if type(what) ~= "table" then args.fail(op, "what", "rows, a message or a batch", what) end
+  local meta = debug.getmetatable(what)
+  if rawequal(meta, core.message) then return rows.copy(op, behind(op, what), true) end
+  if rawequal(meta, Batch) then
+    local after, place = rawget(what, "next"), rawget(what, "place")
+    if after == nil then return {} end -- before the first message of a partition that had no leader
+    if type(after) == "table" then return next(after) and rows.copy(op, after, true) or {} end
+    if type(place) ~= "table" then args.fail(op, "the batch's place", "as fetch gave it", place) end
+    return rows.copy(op, { topic = rawget(place, "topic"), partition = rawget(place, "partition"), offset = after }, true)
+  end
+  for _, row in next, what do
+    if rawequal(debug.getmetatable(row), core.message) then
+      args.misuse(op, "rows must be tables {topic, partition, offset}, got a message; give one by itself, or a batch whole")
+    end
+  end
+  return rows.copy(op, what, true)
+end
+
+---The first row that failed, as an error.
+---@return kafka.Error|nil
+function rows.error(op, list, h)
+  for _, row in ipairs(list) do
+    if row.err then
+      return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition, cause = h:cause() })
+    end
+  end
+end
+
+return rows
