@@ -77,7 +77,7 @@ kinds.throttle = {
 
 ---One record of an event.
 ---@param h table the handle
----@param kind "error"|"log"|"stats"|"throttle"
+---@param kind "error"|"log"|"stats"|"throttle"|"rebalance"
 ---@param payload any as the core gave it
 function events.take(h, kind, payload)
   local f = h.on[kind]
@@ -86,6 +86,7 @@ function events.take(h, kind, payload)
     if f then f(json.decode(payload)) end
     return
   end
+  if not kinds[kind] then return f(payload) end -- of a flow above, which has set the handler
   payload = kinds[kind].make(h, payload)
   if f then return f(payload) end
   kinds[kind].default(h, payload)
