@@ -64,7 +64,17 @@ void lk_box_open(lua_State *L) {
   lk_class_open(L, &box_class, none);
 }
 
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
 lk_box *lk_box_push(lua_State *L, void (*free_)(void *)) {
+  /* Closing it will be a call, which needs room on the stack and a place in Lua's list of calls: made now and kept, so
+   * that no function raises, for want of memory, after it has done its work. */
+  luaL_checkstack(L, 2 * LUA_MINSTACK, NULL);
+  lua_pushcfunction(L, nothing);
+  lua_call(L, 0, 0);
   lk_box *b = lk_class_new(L, &box_class, sizeof *b, 0);
   b->free = free_;
   lua_toclose(L, -1);

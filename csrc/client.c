@@ -212,9 +212,19 @@ static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) 
   return true;
 }
 
+/* Without a group librdkafka has no queue for a consumer. */
+static void check_group(lua_State *L, rd_kafka_type_t type, const rd_kafka_conf_t *conf) {
+  size_t size = 0; /* the NUL at the end counts */
+  if (type != RD_KAFKA_CONSUMER) return;
+  if (rd_kafka_conf_get(conf, "group.id", NULL, &size) != RD_KAFKA_CONF_OK || size <= 1) {
+    lk_misuse_error(L, "setting \"group.id\" must name a group for a consumer");
+  }
+}
+
 lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int conf_box) {
   char why[512] = "";
   rd_kafka_conf_t *conf = ((lk_box *)lua_touserdata(L, conf_box))->p;
+  check_group(L, type, conf);
   lk_yard *yard = yard_of(L); /* may raise: before anything is owned */
   lk_client **h = lk_class_new(L, &lk_client_class, sizeof *h, 1);
   lua_newtable(L); /* topics by name */

@@ -94,11 +94,37 @@ static int p_since_interrupt(lua_State *L) {
   return 1;
 }
 
+/* refuse_memory(n): Lua gets n more pieces of memory and then none; below 0: as many as it likes again. */
+static lua_Alloc plain;
+static void *plain_ud;
+static lua_Integer pieces = -1;
+
+static void *allocate(void *ud, void *p, size_t old, size_t size) {
+  (void)ud;
+  if (size > 0 && (!p || size > old) && pieces >= 0 && pieces-- == 0) {
+    pieces = 0;
+    return NULL;
+  }
+  return plain(plain_ud, p, old, size);
+}
+
+static int p_refuse_memory(lua_State *L) {
+  pieces = luaL_checkinteger(L, 1);
+  if (!plain) plain = lua_getallocf(L, &plain_ud);
+  if (pieces < 0) { /* this code is unloaded before the state is closed */
+    lua_setallocf(L, plain, plain_ud);
+  } else {
+    lua_setallocf(L, allocate, NULL);
+  }
+  return 0;
+}
+
 static const luaL_Reg functions[] = {{"fork", p_fork},           {"exit", p_exit},
                                      {"kill", p_kill},           {"waitpid", p_waitpid},
                                      {"getpid", p_getpid},       {"nap", p_nap},
                                      {"entries", p_entries},     {"interrupt_in", p_interrupt_in},
-                                     {"since_interrupt", p_since_interrupt}, {NULL, NULL}};
+                                     {"since_interrupt", p_since_interrupt}, {"refuse_memory", p_refuse_memory},
+                                     {NULL, NULL}};
 
 int luaopen_spec_process(lua_State *L);
 

@@ -1,0 +1,53 @@
+-- What kafka.core holds by itself, whoever calls it and whatever runs out: found by `make fuzz`.
+
+local core = require "kafka.core"
+local child = require "spec.support.child"
+local try = require "spec.support.try"
+
+local function consumer(settings)
+  local all = { ["log.queue"] = "true", ["group.id"] = "g" }
+  for k, v in pairs(settings or {}) do all[k] = v end
+  return core.consumer(all)
+end
+
+describe("the core", function()
+  it("refuses a consumer without a group, for which librdkafka has no queue", function()
+    try.misuse("group.id", function() core.consumer { ["log.queue"] = "true" } end)
+    try.misuse("group.id", function() consumer { ["group.id"] = "" } end)
+  end)
+end)
+
+-- In a program of its own, since it replaces the allocator.
+describe("where memory runs out", function()
+  it("no produce raises for a message that it has accepted", function()
+    local result = child.run [[
+      local process = require "spec.support.process"
+      local core = require "kafka.core"
+      local p = assert(core.producer { ["log.queue"] = "true" })
+      local headers, accepted = { { "a", "b" } }, 0
+      for deep = 0, 19 do
+        for n = 0, 60 do
+          -- In a new thread Lua has built no list of calls yet: each depth finds another end of it.
+          local co = coroutine.create(function()
+            local function down(level)
+              if level > 0 then return (down(level - 1)) end
+              process.refuse_memory(n)
+              return p:produce("first", "v", "k", nil, nil, headers, 0)
+            end
+            return down(deep)
+          end)
+          local ok, result = coroutine.resume(co)
+          process.refuse_memory(-1)
+          local now = p:counts()
+          assert((ok and result == true and 1 or 0) == now - accepted, "raised for an accepted message")
+          accepted = now
+        end
+      end
+      p:purge()
+      p:drain({}, 0, 1000000)
+      p:close()
+      print(accepted)]]
+    assert.equal(0, result.code, result.err)
+    assert.is_true(tonumber(result.out) > 100, result.out)
+  end)
+end)
