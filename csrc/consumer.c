@@ -21,8 +21,20 @@ static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
 static int consumer_add(lua_State *L) { return apply(L, rd_kafka_incremental_assign, LK_TPL_NAMED); }
 
 /* remove(rows) -> true | nil, err: fetches these no longer. When it returns, nothing of theirs comes any more: what is
- * queued is out of date for librdkafka. */
-static int consumer_remove(lua_State *L) { return apply(L, rd_kafka_incremental_unassign, LK_TPL_NONE); }
+ * queued is out of date for librdkafka. A partition that stands there twice would make librdkafka abort the process. */
+static rd_kafka_error_t *unassign_each(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *rows) {
+  rd_kafka_topic_partition_list_t *once = rd_kafka_topic_partition_list_new(rows->cnt);
+  for (int i = 0; i < rows->cnt; i++) {
+    const rd_kafka_topic_partition_t *tp = &rows->elems[i];
+    if (rd_kafka_topic_partition_list_find(once, tp->topic, tp->partition)) continue;
+    rd_kafka_topic_partition_list_add(once, tp->topic, tp->partition);
+  }
+  rd_kafka_error_t *e = rd_kafka_incremental_unassign(rk, once);
+  rd_kafka_topic_partition_list_destroy(once);
+  return e;
+}
+
+static int consumer_remove(lua_State *L) { return apply(L, unassign_each, LK_TPL_NONE); }
 
 /* assign(rows) -> true | nil, err: fetches these and no others. */
 static int consumer_assign(lua_State *L) {

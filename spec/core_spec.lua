@@ -15,6 +15,18 @@ describe("the core", function()
     try.misuse("group.id", function() core.consumer { ["log.queue"] = "true" } end)
     try.misuse("group.id", function() consumer { ["group.id"] = "" } end)
   end)
+
+  it("takes a partition that is removed twice in one list as removed once, where librdkafka would abort", function()
+    local result = child.run [[
+      local core = require "kafka.core"
+      local c = assert(core.consumer { ["log.queue"] = "true", ["group.id"] = "g" })
+      local row = { topic = "first", partition = 0, offset = 0 }
+      assert(c:add { row })
+      assert(c:remove { row, row })
+      assert(#c:assigned() == 0)
+      c:close()]]
+    assert.equal(0, result.code, result.err)
+  end)
 end)
 
 -- In a program of its own, since it replaces the allocator.
