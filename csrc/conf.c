@@ -10,6 +10,18 @@
 
 static void conf_free(void *p) { rd_kafka_conf_destroy(p); }
 
+/* Raises the sentence with the name at `idx` in it, shown as any string of the caller's. */
+static int refuse(lua_State *L, int idx, const char *fmt) {
+  lk_misuse_show(L, idx);
+  return lk_misuse_error(L, fmt, lua_tostring(L, -1));
+}
+
+/* Whether the string at `idx` reaches librdkafka, which takes C strings, as it is. */
+static bool whole(lua_State *L, int idx) {
+  size_t len;
+  return strlen(lua_tolstring(L, idx, &len)) == len;
+}
+
 rd_kafka_conf_t *lk_conf_push(lua_State *L, int idx) {
   char why[512];
   lk_opt_table(L, idx, "settings");
@@ -19,15 +31,15 @@ rd_kafka_conf_t *lk_conf_push(lua_State *L, int idx) {
   lua_pushnil(L);
   while (lua_next(L, idx)) {
     if (lua_type(L, -2) != LUA_TSTRING) lk_misuse(L, -2, "the name of a setting", "a string");
-    const char *name = lua_tostring(L, -2);
-    size_t len;
-    const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-    if (!value || strlen(value) != len) lk_misuse_error(L, "setting \"%s\" must be a string without NUL", name);
+    if (!whole(L, -2)) refuse(L, -2, "unknown setting %s");
+    if (lua_type(L, -1) != LUA_TSTRING || !whole(L, -1)) {
+      refuse(L, -2, "setting %s must be a string without NUL");
+    }
     /* librdkafka's words may repeat the value, which may be a secret: Lua has checked values before, so the name and
      * the code are enough here. */
-    rd_kafka_conf_res_t res = rd_kafka_conf_set(conf, name, value, why, sizeof why);
-    if (res == RD_KAFKA_CONF_UNKNOWN) lk_misuse_error(L, "unknown setting \"%s\"", name);
-    if (res != RD_KAFKA_CONF_OK) lk_misuse_error(L, "librdkafka refuses the value of setting \"%s\"", name);
+    rd_kafka_conf_res_t res = rd_kafka_conf_set(conf, lua_tostring(L, -2), lua_tostring(L, -1), why, sizeof why);
+    if (res == RD_KAFKA_CONF_UNKNOWN) refuse(L, -2, "unknown setting %s");
+    if (res != RD_KAFKA_CONF_OK) refuse(L, -2, "librdkafka refuses the value of setting %s");
     lua_pop(L, 1);
   }
   return conf;

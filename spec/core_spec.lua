@@ -27,6 +27,11 @@ describe("the core", function()
       c:close()]]
     assert.equal(0, result.code, result.err)
   end)
+
+  it("shows the name of a setting in one line, and takes none that ends at a NUL", function()
+    try.misuse([["client\010id"]], function() consumer { ["client\nid"] = "x" } end)
+    try.misuse([["client.id\000x"]], function() consumer { ["client.id\0x"] = "x" } end)
+  end)
 end)
 
 -- In a program of its own, since it replaces the allocator.
