@@ -67,4 +67,20 @@ describe("where memory runs out", function()
     assert.equal(0, result.code, result.err)
     assert.is_true(tonumber(result.out) > 100, result.out)
   end)
+
+  it("the list of settings is read whole, or again", function()
+    local result = child.run [[
+      local process = require "spec.support.process"
+      local config = require "kafka.config"
+      local n, ok = 0
+      repeat
+        n = n + 1
+        process.refuse_memory(n)
+        ok = pcall(config.settings)
+        process.refuse_memory(-1)
+      until ok
+      assert(n > 100)
+      assert(config.settings()["linger.ms"] and config.settings()["group.id"])]]
+    assert.equal(0, result.code, result.err)
+  end)
 end)

@@ -96,12 +96,13 @@ end
 ---The settings of the loaded librdkafka by name: {name, role, range, default, kind, alias}.
 function config.settings()
   if known then return known end
-  known = {}
+  local rows = {}
   for line in core.properties():gmatch("[^\n]+") do
     local row = parse(line)
     -- Some stand twice, for the client and for topics: the wider row is kept.
-    if row and not (known[row.name] and #known[row.name].range >= #row.range) then known[row.name] = row end
+    if row and not (rows[row.name] and #rows[row.name].range >= #row.range) then rows[row.name] = row end
   end
+  known = rows -- complete, where this got so far without an error
   return known
 end
 
