@@ -20,6 +20,9 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
 #: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many produce on_delivery tables columns"
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
+#: SECONDS=60         make fuzz: how long; all targets run at the same time
+#: KEEP=1             make fuzz: add what reaches new code to fuzz/corpus
+#: INPUT=FILE         make fuzz: run this one input, of fuzz/corpus or a finding
 #: PREFIX=/usr/local  make install: where to; DESTDIR stands in front of it
 #: V=1                show the compiler's command lines
 #: B=build/5.4        where to build; CFLAGS, LDFLAGS, HARDEN, WARN may be replaced too
@@ -98,6 +101,7 @@ $(B)/command: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else tools/headers '$(LUA_VERSION)' $(COMPILE) && mv $@.new $@; fi
 
 -include $(OBJECTS:.o=.d)
+include fuzz/fuzz.mk
 
 demo:  ## install what is missing (asks first), build, run the demo on a cluster in its own process; see BROKERS, KAFKA
 	@$(SETUP_FOR) build $(if $(KAFKA),real)
@@ -141,6 +145,11 @@ bench:  ## install what is missing (asks first), build, compare with C and a han
 	@$(BUILD)
 	@$(SUBMAKE) contest
 
+fuzz:  ## install what is missing (asks first), run libFuzzer on what callers pass; see SECONDS, KEEP, INPUT
+	@$(SETUP_FOR) build fuzz
+	@$(SUBMAKE) B=build/$(LUA_VERSION)-fuzz CC=clang HARDEN= CFLAGS='$(FUZZ_CFLAGS)' fuzz-programs
+	@$(RUN_ENV) KEEP='$(KEEP)' INPUT='$(INPUT)' tools/fuzz build/$(LUA_VERSION)-fuzz $(or $(SECONDS),60) $(FUZZ_TARGETS)
+
 check:  ## install what is missing (asks first), then luacheck, strict C warnings, cppcheck, format, rockspec
 	@$(SETUP_FOR) build check
 	@$(SUBMAKE) -k check-lua check-c check-format check-rockspec
@@ -154,7 +163,7 @@ STRICT = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissi
 
 check-lua:
 	@echo luacheck
-	@luacheck --no-color -q $(wildcard lua spec examples bench tools bin/lkafka rockspec/*.rockspec)
+	@luacheck --no-color -q $(wildcard lua spec fuzz examples bench tools bin/lkafka rockspec/*.rockspec)
 
 check-c:
 	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all contestants
@@ -196,5 +205,5 @@ help:  ## this list
 	@sed -n 's/^#: /  /p' Makefile
 
 FORCE:
-.PHONY: all demo run env test specs bench contest contestants docs check check-lua check-c check-format check-rockspec install \
-        install-modules clean help FORCE
+.PHONY: all demo run env test specs fuzz bench contest contestants docs check check-lua check-c check-format check-rockspec \
+        install install-modules clean help FORCE

@@ -130,7 +130,7 @@ static void read_header(lua_State *L, rd_kafka_headers_t *headers, int pair) {
   check_keys(L, pair, 2, "each header", "a table {name, value} and nothing else");
   lua_rawgeti(L, pair, 1);
   lua_rawgeti(L, pair, 2);
-  size_t name_len, len;
+  size_t name_len = 0, len;
   const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &name_len) : NULL;
   if (!name || strlen(name) != name_len) lk_misuse(L, -2, "a header's name", "a string without NUL");
   const char *value = lk_opt_bytes(L, lua_gettop(L), "a header's value", &len);
