@@ -1,0 +1,83 @@
+-- Producing: accepted = delivered + failed + pending at every moment, and one report for each.
+
+local support = require "spec.memory.oom.support"
+
+local NOW = 1700000000000
+local headers = { { "a", "1" }, { "b" }, { "c", "" } }
+local values, keys, partitions, stamps = { "1", "2", nil, "4" }, { "k", nil, "k" }, { 0, 0, 0, 0 }, { NOW, nil, NOW }
+local many_headers = { headers, nil, headers }
+
+local function check(o)
+  support.check(o)
+  local accepted, delivered, failed = o.c:counts()
+  assert(accepted == o.asked, "the core's count of what it accepted is right")
+  assert(accepted == delivered + failed, "all that was accepted was reported")
+end
+
+local function case(name, run)
+  return { name = name, open = function() return support.open "producer" end, run = run, check = check, close = support.close }
+end
+
+return {
+  case("one message", function(o)
+    support.ask(o, function(c, ticket) return c:produce("sink", "v", "k", 0, nil, nil, ticket) end)
+    support.answers(o)
+  end),
+  case("one message with all it can have", function(o)
+    support.ask(o, function(c, ticket) return c:produce("sink", "v", "k", 0, NOW, headers, ticket) end)
+    support.answers(o)
+  end),
+  {
+    name = "the first message of a topic",
+    open = function()
+      local o = support.open "producer"
+      o.n = 0
+      return o
+    end,
+    prepare = function(o)
+      o.n = o.n + 1
+      o.topic = "topic-" .. o.n
+    end,
+    run = function(o)
+      support.ask(o, function(c, ticket) return c:produce(o.topic, "v", nil, nil, nil, nil, ticket) end)
+      support.answers(o)
+    end,
+    check = check,
+    close = support.close,
+  },
+  case("a message that is refused", function(o)
+    local ok, err = o.c:produce("sink", ("x"):rep(2000000), nil, 0, nil, nil, 0)
+    assert(not ok and err.name == "MSG_SIZE_TOO_LARGE")
+  end),
+  case("messages that are purged", function(o)
+    support.ask(o, function(c, ticket) return c:produce("sink", "v", "k", 7, NOW, headers, ticket) end)
+    o.c:purge()
+    support.answers(o)
+    assert(o.error)
+  end),
+  {
+    name = "many",
+    open = function()
+      local o = support.open "producer"
+      o.many = 0
+      return o
+    end,
+    run = function(o)
+      o.c:check_many("sink", values, keys, partitions, stamps, many_headers, 4)
+      o.c:produce_many("sink", values, keys, partitions, stamps, many_headers, 0, 1, 4)
+      o.c:counts()
+    end,
+    check = function(o)
+      while true do
+        o.c:wait(10)
+        support.drain(o)
+        local accepted, delivered, failed = o.c:counts()
+        if accepted == delivered + failed then
+          assert(failed == 0)
+          break
+        end
+      end
+    end,
+    close = support.close,
+  },
+}
