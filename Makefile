@@ -8,7 +8,7 @@ PREFIX      ?= /usr/local
 INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 INST_BINDIR ?= $(PREFIX)/bin
-B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
+B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 
 #: BROKERS=host:port  make demo: use this cluster (default: one inside the demo's own process)
 #: KAFKA=4.3.1        make demo: start real brokers of this version (needs Java and Maven, installed first)
@@ -16,7 +16,12 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
 #: SETUP=no           do not look at packages at all (a system without apt, or your own librdkafka)
 #: SPECS=FILES        make test: only these spec files
 #: MOCK=1             make test: only what needs no real brokers (no Java, no Maven)
-#: SAN=1              make test: with the address and undefined-behaviour sanitizers
+#: SAN=1              make test: on the mock, with the address and undefined-behaviour sanitizers
+#: TSAN=1             make test: on the mock, with the thread sanitizer
+#: VALGRIND=1         make test: under valgrind, the specs that use the C module most (or SPECS)
+#: OOM=1              make test: not the specs, but scenarios in which Lua's memory runs out, at every allocation (OOM=0.1: at
+#:                    a tenth of them, chosen by OOM_SEED)
+#: GC=1               make test: on the mock, with a collector that never rests; GC=generational: of that kind
 #: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many produce on_delivery tables columns"
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
@@ -28,8 +33,11 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN),-san)
 #: B=build/5.4        where to build; CFLAGS, LDFLAGS, HARDEN, WARN may be replaced too
 
 # What the caller may replace is kept apart from what the module cannot do without (COMPILE and LINK, below).
-ifdef SAN
+ifneq ($(SAN)$(OOM),)
 CFLAGS      ?= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HARDEN      ?=
+else ifdef TSAN
+CFLAGS      ?= -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 HARDEN      ?=
 else
 CFLAGS      ?= -O2 -g
@@ -62,8 +70,17 @@ OBJECTS  := $(SOURCES:csrc/%.c=$(B)/%.o)
 MODULE   := $(B)/kafka/core.so
 LUAFILES  = $(shell find lua -name '*.lua' -printf '%P\n')
 ALLSPECS  = $(sort $(shell find spec -name '*_spec.lua'))
-SPECFILES = $(filter-out spec/real/%,$(ALLSPECS)) $(if $(MOCK),,$(filter spec/real/%,$(ALLSPECS)))
-REAL      = $(if $(MOCK),,$(if $(SPECS),$(if $(findstring spec/real,$(SPECS)),real),real))
+MOCKSPECS = $(filter-out spec/real/% $(if $(TSAN),$(NOT_TSAN)),$(ALLSPECS))
+SPECFILES = $(if $(VALGRIND),$(CORESPECS),$(MOCKSPECS) $(if $(ON_MOCK),,$(filter spec/real/%,$(ALLSPECS))))
+REAL      = $(if $(ON_MOCK),,$(if $(SPECS),$(if $(findstring spec/real,$(SPECS)),real),real))
+
+# Brokers in another process would show no more of memory and threads here.
+ON_MOCK   = $(MOCK)$(WATCH)$(GC)$(OOM)
+WATCH     = $(if $(SAN),asan,$(if $(TSAN),tsan,$(if $(VALGRIND),valgrind)))
+CORESPECS = $(patsubst %,spec/%_spec.lua,error finalizer group handlers interleave message partition partitions position \
+            produce_many producer queue reports tostring)
+# The thread sanitizer holds signals back, and its own memory grows; the build has no threads.
+NOT_TSAN  = $(patsubst %,spec/%_spec.lua,build interrupt queue)
 
 COMPILE   = $(CC) -std=gnu11 -fPIC -pthread -fvisibility=hidden $(WARN) $(HARDEN) $(LUA_CPPFLAGS) $(RDKAFKA_CPPFLAGS) \
             $(CPPFLAGS) $(CFLAGS)
@@ -114,14 +131,18 @@ run: all  ## run SCRIPT with this clone's kafka: make run SCRIPT=examples/north_
 env:  ## print what lets any program use this clone: eval "$(make -s env)"
 	@echo "export $(RUN_ENV)"
 
-test:  ## install what is missing (asks first), build, run every spec; see SPECS, MOCK, SAN
-	@$(SETUP_FOR) build test $(REAL)
+test:  ## install what is missing (asks first), build, run every spec; see SPECS, MOCK, SAN and so on
+	@$(SETUP_FOR) build test $(REAL) $(if $(VALGRIND),valgrind)
 	@$(BUILD)
-	@$(SUBMAKE) specs
+	@$(SUBMAKE) $(if $(OOM),oom,specs)
 
 specs: all  ## run the specs without looking at packages
-	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' SAN='$(if $(SAN),$(abspath $(B)))' \
+	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' WATCH='$(WATCH)' REPORTS='$(abspath $(B))/reports' GC='$(GC)' \
 	  tools/specs $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
+
+# OOM=1 tries all points, OOM=0.1 a tenth of them.
+oom: all
+	@$(RUN_ENV) OOM_PART='$(OOM)' LUA_VERSION='$(LUA_VERSION)' tools/oom '$(abspath $(B))' $(SPECS)
 
 # What the benchmark compares with; not part of the library.
 $(B)/bench/baseline: bench/baseline.c $(B)/command
@@ -205,5 +226,5 @@ help:  ## this list
 	@sed -n 's/^#: /  /p' Makefile
 
 FORCE:
-.PHONY: all demo run env test specs fuzz bench contest contestants docs check check-lua check-c check-format check-rockspec \
-        install install-modules clean help FORCE
+.PHONY: all demo run env test specs oom fuzz bench contest contestants docs check check-lua check-c check-format \
+        check-rockspec install install-modules clean help FORCE

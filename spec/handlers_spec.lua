@@ -152,7 +152,7 @@ describe("a handler that closes its own client", function()
   end)
 
   it("may do so while others wait in flush", function()
-    local p = open { on_delivery = function() end }
+    local p = open { on_delivery = function() end, linger_ms = 10000 } -- no report before the flush
     local closed
     produce(p, 1, function() closed = { p:close(0) } end)
     for _ = 1, 1000 do assert(p:produce("first", "v")) end

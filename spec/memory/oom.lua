@@ -86,12 +86,12 @@ end
 
 local function one_case(file, state, i, name)
   local what = file:match "([^/]*)%.lua$" .. ": " .. name
-  local ok, err = state:call(i, "open")
+  local ok, err = state:call(i, "open", 0, 0, true)
   if not ok then return fail("%s: open: %s", what, err) end
-  ok, err = state:call(i, "prepare")
+  ok, err = state:call(i, "prepare", 0, 0, true)
   local asked
   if ok then ok, err, asked = state:call(i, "run", 0, 0, true) end
-  if ok then ok, err = state:call(i, "check") end
+  if ok then ok, err = state:call(i, "check", 0, 0, true) end
   if not ok then return fail("%s, with memory enough: %s", what, err) end
   if name:find("new state", 1, true) then
     local last

@@ -18,6 +18,9 @@ function try.until_true(seconds, condition, what)
   end
 end
 
+---How many of something to make: a tenth where the run is slow (sanitizers, valgrind, GC=1), so that its times hold.
+function try.many(n) return os.getenv "SPEC_SLOW" and n // 10 or n end
+
 ---How long a call took, then what it returned.
 function try.time(f, ...)
   local start = kafka.now()
