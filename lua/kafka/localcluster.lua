@@ -11,6 +11,7 @@ local M = {}
 ---@field settings table<string, string|number|boolean>? broker properties, above those that the cluster chooses
 ---@field ports integer[]? one for each broker; free ones unless told
 ---@field home string? folder of an unpacked Kafka of this version, instead of jars fetched by Maven
+---@field security boolean? also listeners with TLS and logins, users, and an authorizer
 ---@field timeout number? seconds until all brokers answer, 60 unless told; fetching the jars, once, is not counted
 
 ---Starts brokers and returns when all of them answer.

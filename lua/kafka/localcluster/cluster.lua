@@ -2,6 +2,7 @@
 -- Must not know: how it was started, what a generation of Kafka needs, how processes are launched or watched.
 
 local uv = require "luv"
+local javas = require "kafka.localcluster.java"
 local loop = require "kafka.localcluster.loop"
 local options = require "kafka.localcluster.options"
 local places = require "kafka.localcluster.places"
@@ -13,6 +14,9 @@ local ready = require "kafka.localcluster.ready"
 ---@field id string
 ---@field count integer brokers it was started with
 ---@field settings table<string, any>
+---@field secure boolean
+---@field listeners table<string, string>? of a secure one: what clients are given, by the listener's name
+---@field certificates kafka.localcluster.Certificates? of a secure one
 ---@field row kafka.localcluster.Generation
 ---@field java kafka.localcluster.Java
 ---@field sandbox kafka.localcluster.Sandbox
@@ -38,6 +42,8 @@ function M.new(plan, java, sandbox)
     id = places.cluster_id(),
     count = plan.count,
     settings = plan.settings,
+    secure = plan.secure,
+    listeners = plan.secure and {} or nil,
     row = plan.row,
     java = java,
     sandbox = sandbox,
@@ -122,6 +128,21 @@ function Cluster:create_topic(name, partitions, replication_factor, config, time
   self:check("create_topic", timeout)
   local topic = options.topic(name, partitions, replication_factor, config, #self.members)
   return self:make_topic(topic, options.deadline(timeout, 30))
+end
+
+---Runs Kafka's own tool for ACLs, on a secure cluster.
+---@param arguments string[] of that tool: {"--add", "--allow-principal", "User:alice", "--operation", "All", "--topic", "t"}
+---@param timeout number? seconds; 30 unless told
+---@return true? ok
+---@return table? err
+function Cluster:acl(arguments, timeout)
+  self:check("acl", timeout)
+  if not self.secure then
+    options.misuse("acl: this cluster has no authorizer: start it with security = true")
+  end
+  local all = { "--bootstrap-server", self.brokers }
+  table.move(options.words("acl", arguments), 1, #arguments, 3, all)
+  return javas.run(self.java, self.sandbox, "acl", self.row.security.acl, all, options.deadline(timeout, 30))
 end
 
 ---Ends every process of the cluster and removes its folder. Closing it again does nothing.

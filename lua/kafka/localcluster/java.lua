@@ -70,20 +70,7 @@ end
 ---@return true? ok
 ---@return table? err
 function M.run(java, sandbox, name, main, args, deadline)
-  local tool, err = sandbox:launch(name, M.command(java, sandbox.folder, main, args))
-  if not tool then
-    return nil, err
-  end
-  local finished = tool:reach("ended", deadline)
-  if not finished then
-    tool:signal("sigkill")
-    return nil, fault.timed_out(name)
-  end
-  sandbox:forget(tool)
-  if tool:exit() ~= 0 then
-    return nil, fault.new(("%s failed: %s"):format(name, tool:last_words()))
-  end
-  return true
+  return sandbox:run(name, M.command(java, sandbox.folder, main, args), deadline)
 end
 
 return M

@@ -11,6 +11,7 @@ local proc = require "kafka.localcluster.proc"
 ---@field name string "broker 1"
 ---@field host string
 ---@field port integer
+---@field listeners table<string, integer>? ports of its other listeners
 ---@field file string path of its properties
 ---@field folder string its data
 ---@field cluster kafka.localcluster.Cluster
@@ -158,6 +159,12 @@ function Node:start(timeout)
     end
   end
   local ok, err = self.cluster:wait_for({ self }, deadline)
+  while not ok and self.part.again and err.message:find(self.part.again, 1, true) and options.deadline(0, 0) < deadline do
+    ok, err = self:launch()
+    if ok then
+      ok, err = self.cluster:wait_for({ self }, deadline)
+    end
+  end
   if not ok and err.name ~= "_TIMED_OUT" then -- it will not come up: nothing half-started is left
     self.process:signal("sigkill")
     self.process:reach("ended", deadline)

@@ -22,6 +22,7 @@ local KNOWN = {
   settings = args.table,
   ports = args.table,
   home = args.name,
+  security = args.boolean,
   timeout = args.seconds,
 }
 
@@ -68,6 +69,17 @@ function M.topic(name, count, copies, config, known)
     replication_factor = math.tointeger(copies or math.min(known, 3)),
     config = config,
   }
+end
+
+---@param what string
+---@param list any
+---@return string[] the same list
+function M.words(what, list)
+  args.check(OP, what, list, args.table)
+  for i = 1, #list do
+    args.check(OP, ("%s[%d]"):format(what, i), list[i], args.name)
+  end
+  return list
 end
 
 local setting = {
@@ -147,6 +159,7 @@ function M.check(given, rows)
     settings = settings(o.settings, row),
     ports = ports(o.ports, count),
     home = o.home,
+    secure = o.security or false,
     timeout = o.timeout or 60,
   }
 end

@@ -6,6 +6,7 @@ local fault = require "kafka.localcluster.fault"
 local machine = require "kafka.localcluster.machine"
 local nodes = require "kafka.localcluster.node"
 local ports = require "kafka.localcluster.ports"
+local security = require "kafka.localcluster.security"
 
 local M = {}
 
@@ -39,6 +40,15 @@ function M.add_support(cluster, part, id)
   return node, err
 end
 
+-- What clients are given for one listener of all brokers.
+local function addresses(cluster, listener)
+  local found = {}
+  for i, member in ipairs(cluster.members) do
+    found[i] = ("%s:%d"):format(member.host, listener == "port" and member.port or member.listeners[listener])
+  end
+  return table.concat(found, ",")
+end
+
 ---@param cluster kafka.localcluster.Cluster
 ---@param port integer? one that is free unless told
 ---@return kafka.localcluster.Node? broker
@@ -50,11 +60,21 @@ function M.add_broker(cluster, port)
     return nil, err
   end
   cluster.members[id] = broker
-  local addresses = {}
-  for i, member in ipairs(cluster.members) do
-    addresses[i] = ("%s:%d"):format(member.host, member.port)
+  cluster.brokers = addresses(cluster, "port")
+  if not cluster.secure then
+    return broker
   end
-  cluster.brokers = table.concat(addresses, ",")
+  broker.listeners = {}
+  cluster.listeners.plaintext = cluster.brokers
+  for name in security.names() do
+    local more, hold = ports.hold()
+    if not more then
+      return nil, hold
+    end
+    cluster.holds[#cluster.holds + 1] = hold
+    broker.listeners[name] = more
+    cluster.listeners[name] = addresses(cluster, name)
+  end
   return broker
 end
 

@@ -128,6 +128,28 @@ function Sandbox:launch(name, command)
   return program, err
 end
 
+---Runs a program to its end.
+---@param name string
+---@param command string[]
+---@param deadline number
+---@return true? ok
+---@return table? err
+function Sandbox:run(name, command, deadline)
+  local program, err = self:launch(name, command)
+  if not program then
+    return nil, err
+  end
+  if not program:reach("ended", deadline) then
+    program:signal("sigkill")
+    return nil, fault.timed_out(name)
+  end
+  self:forget(program)
+  if program:exit() ~= 0 then
+    return nil, fault.new(("%s failed: %s"):format(name, program:last_words()))
+  end
+  return true
+end
+
 ---@param program kafka.localcluster.Process one that has ended
 function Sandbox:forget(program)
   for i, known in ipairs(self.programs) do

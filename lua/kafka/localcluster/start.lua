@@ -2,6 +2,7 @@
 -- Must not know: what a generation of Kafka needs beyond the order that its row gives.
 
 local uv = require "luv"
+local certificates = require "kafka.localcluster.certificates"
 local clusters = require "kafka.localcluster.cluster"
 local java = require "kafka.localcluster.java"
 local jars = require "kafka.localcluster.jars"
@@ -85,8 +86,15 @@ local function start(plan, program)
   local guard <close> = guarded(cluster)
   local ok
   ok, err = populate(cluster, plan)
+  if ok and plan.secure then
+    ok, err = certificates.make(sandbox, deadline)
+    cluster.certificates = ok
+  end
   if ok then
     ok, err = launch_all(cluster, plan, deadline)
+  end
+  if ok and plan.secure and plan.row.security.add_users then
+    ok, err = plan.row.security.add_users(cluster, deadline)
   end
   if ok then
     ok, err = make_topics(cluster, plan, deadline)
