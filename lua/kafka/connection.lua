@@ -16,6 +16,7 @@ Connection.__name = "kafka.Client"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
 local FRESH = 5 -- seconds within which all brokers have heard of a new topic
+local LOOK = 1 -- seconds for a request that only finds better words
 local PAUSE = 0.1 -- seconds between two looks at a topic that is just coming to be
 
 ---The fields of a connection.
@@ -26,9 +27,8 @@ function Connection.new(settings, options)
     settings = settings,
     options = options,
     handles = {},
-    group_handles = {}, -- group -> handle
+    groups = {}, -- group -> handle
     created = {}, -- topic -> when this client created it: for a moment a broker may not have heard of it
-    altered = {}, -- topic or broker -> settings that this client has just changed, likewise
     feeds = setmetatable({}, { __mode = "k" }), -- open partitions
     brokers_setting = settings["bootstrap.servers"] or settings["metadata.broker.list"],
     closed = false,
@@ -61,7 +61,7 @@ end
 ---Takes what has come on every handle, so that an idle one piles nothing up.
 function Connection:serve()
   for _, h in ipairs(self.handles) do h:dispatch() end
-  for _, h in pairs(self.group_handles) do h:dispatch() end
+  for _, h in pairs(self.groups) do h:dispatch() end
 end
 
 local function is_client(self)
@@ -124,11 +124,21 @@ function Connection:topic(name, timeout)
     if not picture then return nil, err end
     local topic = picture:topic(name)
     if topic and not topic.err then return topic end
-    err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name })
+    err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name,
+      user = h.facts.user })
     local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
     if not (err.action == "wait" or fresh) or now() + PAUSE >= deadline then return nil, err end
     h:await(function() return false end, now() + PAUSE)
   end
+end
+
+---The error of a topic that this client may not describe; nil of any other.
+---@return kafka.Error|nil
+function Connection:denied(h, op, topic)
+  local picture = self:ask(op, topic, LOOK)
+  local found = picture and picture:topic(topic)
+  if not found or not found.err or found.err.name ~= "TOPIC_AUTHORIZATION_FAILED" then return nil end
+  return errors.from(found.err, { op = op, topic = topic, user = h.facts.user })
 end
 
 ---The first offset there is and the next that will be written.
@@ -146,7 +156,10 @@ function Connection:watermarks(topic, partition, timeout)
   local answer, err = h:request(about, timeout_of("watermarks", timeout), function(ticket, ms)
     return h.core:watermarks(topic, partition, ms, ticket)
   end)
-  if not answer then return nil, err end
+  if not answer then
+    -- A topic that may not be described looks to librdkafka as if it had no partitions.
+    return nil, err.name == "_UNKNOWN_PARTITION" and self:denied(h, "watermarks", topic) or err
+  end
   return answer.earliest, answer.latest
 end
 
@@ -168,7 +181,7 @@ function Connection:close(timeout)
   local deadline = now() + timeout_of("close", timeout)
   local all = {}
   for _, h in ipairs(self.handles) do all[#all + 1] = h end
-  for _, h in pairs(self.group_handles) do all[#all + 1] = h end
+  for _, h in pairs(self.groups) do all[#all + 1] = h end
   for _, h in ipairs(all) do
     if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this client cannot close it") end
   end

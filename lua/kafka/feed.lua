@@ -6,6 +6,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local denial = require "kafka.denial"
 local errors = require "kafka.error"
 local Batch = require("kafka.message").Batch
 
@@ -48,6 +49,9 @@ local function open(client, h, topic)
     topic = topic,
     inbox = h.core:inbox(),
     parts = {}, -- partition -> {start, paused, stopped}
+    heard = now(), -- when something last came
+    suspect = false, -- the topic was denied when last asked; see denial.lua
+    denied = false, -- some partition was
     closed = false,
   }, Feed)
 end
@@ -71,8 +75,16 @@ local function unassign(self, partition)
   self.inbox:drop(self.topic, partition)
 end
 
--- Assigns a partition that is known and not assigned.
-local function take_up(self, partition, offset)
+---Reads no more of a partition until it is taken up: at the position where it stands.
+function Feed:give_up(partition)
+  local part = self.parts[partition]
+  part.start = self:position(partition)
+  if part.assigned then unassign(self, partition) end
+  part.assigned = false
+end
+
+---Assigns a partition that is known and not assigned.
+function Feed:take_up(partition, offset)
   local ok, err = assign(self, partition, offset)
   self.parts[partition].assigned = ok or false
   if not ok then return nil, err end
@@ -84,7 +96,7 @@ function Feed:add(partition, start)
   -- Known first, so that close gives back what an error half way leaves.
   self.parts[partition] = { start = start, assigned = true, place = { topic = self.topic, partition = partition } }
   self.handle.taken[self.topic .. "\0" .. partition] = true
-  return take_up(self, partition, start)
+  return self:take_up(partition, start)
 end
 
 -- Another coroutine may have closed this feed while the caller waited.
@@ -106,15 +118,14 @@ function Feed:seek(partition, offset)
   if part.assigned then unassign(self, partition) end
   part.start, part.stopped, part.assigned = offset, nil, false
   if part.paused then return true end
-  return take_up(self, partition, offset)
+  return self:take_up(partition, offset)
 end
 
 function Feed:pause(partition)
   local part = self.parts[partition]
   if part.paused then return true end
-  local at = self:position(partition)
-  if part.assigned then unassign(self, partition) end
-  part.start, part.paused, part.assigned = at, true, false
+  self:give_up(partition)
+  part.paused = true
   return true
 end
 
@@ -123,7 +134,7 @@ function Feed:resume(partition)
   if not part.paused then return true end
   part.paused = false
   if part.stopped then return true end
-  return take_up(self, partition, part.start)
+  return self:take_up(partition, part.start)
 end
 
 -- Errors of a partition ----------------------------------------------------------------------------------------------
@@ -159,7 +170,10 @@ local function understand(self, raw)
     if raw.offset and at and raw.offset ~= at then return nil end -- told of a position that a seek has left
     return out_of_range(self, raw, raw.partition)
   end
-  return errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause() })
+  local err = errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause(),
+    user = self.handle.facts.user })
+  denial.note(self, err)
+  return err
 end
 
 -- Fetch --------------------------------------------------------------------------------------------------------------
@@ -194,13 +208,22 @@ function Feed:fetch(options, only)
     return nil, stopped
   end
   local batch, err
+  denial.retry(self)
+  self.no = nil
   local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   self.handle:await(function()
     if self.closed then return true end
     local raw
     batch, raw = self.inbox:take(max_bytes, max_messages, o.columns)
     if raw then err = understand(self, raw) end
-    return err or (batch and batch.n > 0)
+    local some = batch and batch.n > 0
+    if raw or some or at_end(self) then
+      denial.heard(self)
+    else
+      denial.ask(self)
+      err = err or self.no
+    end
+    return err or some
   end, deadline)
   if err then
     if err.name == "OFFSET_OUT_OF_RANGE" then name_ends(self, err, deadline - now()) end
@@ -208,14 +231,16 @@ function Feed:fetch(options, only)
   end
   if self.closed or self.handle.closed then return nil, closed_meanwhile(self, "fetch") end
   if not batch then batch = { n = 0, bytes = 0, next = {} } end
+  err = denial.last(self, batch.n == 0)
+  if err then return nil, err end
   batch.place = only and self.parts[only].place
   -- Columns that were asked for stand before what is the same for the whole batch.
   batch.topic, batch.partition = batch.topic or self.topic, batch.partition or only
   batch.eof = at_end(self)
   if batch.n == 0 then
     -- Why there may be nothing: without a broker the end that was seen says nothing any more.
-    batch.cause = self.handle:cause(o.timeout or DEFAULT_TIMEOUT)
-    batch.eof = batch.eof and not batch.cause
+    batch.eof = batch.eof and not self.handle:cause(o.timeout or DEFAULT_TIMEOUT)
+    batch.cause = self.handle:reason(o.timeout or DEFAULT_TIMEOUT)
   end
   if only then
     local at = self:position(only)

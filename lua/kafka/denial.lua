@@ -1,0 +1,77 @@
+-- Partitions that may not be read: an error of every fetch, where librdkafka tells it once or not at all. A feed lends its
+-- parts; here is what becomes of them.
+
+local core = require "kafka.core"
+local errors = require "kafka.error"
+
+local now = core.now
+
+local denial = {}
+
+local QUIET = 1 -- seconds in which nothing came before the topic is asked why
+local LOOK_TIME = 5 -- seconds that this may take
+
+local DENIED = "TOPIC_AUTHORIZATION_FAILED"
+
+---An error of a partition: a denial, which librdkafka will not repeat, gives the partition up until the next fetch.
+---@param feed table
+---@param err kafka.Error
+function denial.note(feed, err)
+  if err.name ~= DENIED then return end
+  local part = feed.parts[err.partition]
+  part.denial = err
+  feed.denied = true
+  feed:give_up(err.partition)
+end
+
+---Takes up again what was denied.
+function denial.retry(feed)
+  if not feed.denied then return end
+  for partition, part in pairs(feed.parts) do
+    local waits = part.denial and not part.assigned
+    if waits and not part.paused and not part.stopped then feed:take_up(partition, part.start) end
+  end
+end
+
+---After a fetch: the denial of a partition that has not been heard of since, where the fetch has brought nothing.
+---@return kafka.Error|nil
+function denial.last(feed, empty)
+  if not feed.denied then return nil end
+  local found
+  for partition, part in pairs(feed.parts) do
+    local _, eof = feed.inbox:position(feed.topic, partition)
+    if not empty or eof then part.denial = nil end -- it may be read again
+    if not part.paused then found = found or part.denial end
+  end
+  feed.denied = found ~= nil
+  return found
+end
+
+---Something came.
+function denial.heard(feed)
+  feed.heard, feed.suspect = now(), false
+end
+
+---Nothing comes. Of a topic that may not even be described librdkafka tells nothing at all: asks the cluster, and leaves its
+---no in `feed.no`.
+function denial.ask(feed)
+  if feed.looking or (now() - feed.heard < QUIET and not feed.suspect) then return end
+  local h = feed.handle
+  local ticket = h:ticket()
+  h.waiting[ticket] = function(answer)
+    feed.looking = false
+    denial.heard(feed)
+    local raw = answer.topics and answer.topics[1] and answer.topics[1].err
+    if not answer.err then h:heard() end
+    if not raw or raw.name ~= DENIED then return end
+    feed.suspect = true
+    feed.no = errors.from(raw, { op = "fetch", topic = feed.topic, user = h.facts.user })
+  end
+  feed.looking = h.core:metadata(feed.topic, LOOK_TIME * 1000, ticket) ~= nil
+  if not feed.looking then
+    h.waiting[ticket] = nil
+    h:done_with(ticket)
+  end
+end
+
+return denial
