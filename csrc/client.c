@@ -194,6 +194,12 @@ static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, 
   lk_throttle_note(&((lk_client *)client)->throttle, broker, id, ms);
 }
 
+static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *x509_error, int depth, const char *buf,
+                          size_t size, char *why, size_t why_size, void *client) {
+  (void)rk, (void)broker, (void)id, (void)buf, (void)size;
+  return lk_verdict_note(&((lk_client *)client)->verdict, *x509_error, depth, why, why_size);
+}
+
 /* Takes conf's rd_kafka_t into `c`; false with `why` filled. From here on closing the client frees it all. */
 static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) {
   c->rk = rd_kafka_new(c->type, conf, why, size);
@@ -242,8 +248,9 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
     lk_error_fail(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, strerror(errno));
     return NULL;
   }
+  if (lk_security_verifies(conf)) rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
   rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS |
-                                     RD_KAFKA_EVENT_OFFSET_COMMIT | events);
+                                     RD_KAFKA_EVENT_OFFSET_COMMIT | events | lk_security_events(conf));
   rd_kafka_conf_set_opaque(conf, c);
   rd_kafka_conf_set_throttle_cb(conf, on_throttle);
   if (!create(c, conf, why, sizeof why)) {
@@ -428,7 +435,17 @@ static int client_fatal(lua_State *L) {
   return 1;
 }
 
+/* certificate() -> OpenSSL's error on the last broker's certificate that was refused, and its place in the chain. */
+static int client_certificate(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, LK_ANY);
+  if (!atomic_load(&c->verdict.error)) return 0;
+  lua_pushinteger(L, atomic_load(&c->verdict.error));
+  lua_pushinteger(L, atomic_load(&c->verdict.depth));
+  return 2;
+}
+
 const luaL_Reg lk_client_methods[] = {
     {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd},     {"close", client_close},
     {"gone", client_gone},   {"name", client_name}, {"fatal", client_fatal}, {"forked", client_forked},
-    {"release", client_release}, {"busy", client_busy}, {NULL, NULL}};
+    {"release", client_release}, {"busy", client_busy}, {"certificate", client_certificate},
+    {NULL, NULL}};

@@ -16,6 +16,7 @@
 
 #include "class.h"
 #include "event.h"
+#include "security.h"
 #include "task.h"
 #include "throttle.h"
 
@@ -35,6 +36,7 @@ typedef struct lk_client {
   lk_throttle throttle;
   bool unfinished; /* the last drain failed half way */
   bool draining; /* a finalizer may call into the client while drain allocates */
+  lk_verdict verdict; /* on a broker's certificate */
   lk_task *done; /* the finished job under conversion */
   int64_t accepted;
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */

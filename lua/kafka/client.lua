@@ -28,6 +28,7 @@ local own_options = {
   on_log = args.func,
   on_stats = args.func,
   on_throttle = args.func,
+  oauth_token = args.func,
   loop = args.loop,
   timeout = args.seconds,
 }
@@ -40,13 +41,14 @@ local opened = 0
 
 ---Connects to a cluster: waits for the first answer of a broker.
 ---@param options table librdkafka's settings, `brokers`, and: timeout seconds (default 10), loop the luv module or
----  fun(fd, seconds), and the handlers of docs/handlers.md: on_error fun(err), on_log fun(line), on_stats fun(table),
----  on_throttle fun(note)
+---  fun(fd, seconds), oauth_token fun(config): table|nil, reason|nil (docs/security.md), and the handlers of docs/handlers.md:
+---  on_error fun(err), on_log fun(line), on_stats fun(table), on_throttle fun(note)
 ---@return kafka.Client|nil
 ---@return kafka.Error|nil
 local function open(options)
   local mine, settings = config.split("kafka.connect", options, own_options, "partitions")
   opened = opened + 1
+  mine.stranger = settings["group.id"] == nil
   settings["group.id"] = settings["group.id"] or ("lua-kafka-%x-%d"):format(os.time(), opened)
   local self = setmetatable(Connection.new(settings, mine), Client)
   local h, err = self:new_handle "kafka.connect"
@@ -57,8 +59,8 @@ local function open(options)
   if ok then return self end
   err.op = "kafka.connect"
   if err.name == "_TIMED_OUT" or err.name == "_TRANSPORT" then
-    err.message = ("no broker of %s answered within %g s"):format(self.brokers_setting, timeout)
-    err.action = "wait"
+    err.message = ("no broker of %s answered: timed out after %g s"):format(self.brokers_setting, timeout)
+    if err.action ~= "fix" then err.action = "wait" end
   end
   self:close(0)
   return nil, err
@@ -195,8 +197,11 @@ function Client:partitions(topic, options)
   return all.open(self, topic, options)
 end
 
--- Administration: documented in the files below admin/.
-for name, method in pairs(admin) do Client[name] = method end
+---Creates a topic. See admin.lua.
+function Client:create_topic(options)
+  Connection.check(self, "create_topic")
+  return admin.create_topic(self, options)
+end
 
 args.public(Client)
 core.public(open, "kafka.connect")

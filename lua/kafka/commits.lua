@@ -66,7 +66,7 @@ function Commits:send(rows, f)
   local h = self.handle
   local ticket = h:ticket()
   h.waiting[ticket] = function(answer)
-    local err = answer.err and errors.from(answer.err, { op = "commit", cause = h:cause() })
+    local err = answer.err and errors.from(answer.err, { op = "commit", cause = h:reason(), user = h.facts.user })
       or rows_of.error("commit", answer.rows, h)
     if err then unmark(self, rows) end
     return f(rows, err)

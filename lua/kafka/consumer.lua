@@ -44,6 +44,7 @@ local own_options = {
   on_log = args.func,
   on_stats = args.func,
   on_throttle = args.func,
+  oauth_token = args.func,
   loop = args.loop,
 }
 

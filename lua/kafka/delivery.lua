@@ -17,8 +17,8 @@ local function on_report(self, ticket, report)
   local raw, err = report.err, nil
   if raw then
     report.err = nil
-    err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition })
-    if raw.name == "_MSG_TIMED_OUT" then err.cause = self.handle:cause() end
+    err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition,
+      user = self.handle.facts.user, cause = raw.name == "_MSG_TIMED_OUT" and self.handle:reason() or nil })
   end
   report.tag = tag
   setmetatable(report, Report)

@@ -18,6 +18,7 @@ local args = require "kafka.args"
 ---@field abortable boolean the transaction must be aborted
 ---@field fatal boolean this client can do nothing more
 ---@field cause kafka.Error|nil the last error event that the client saw before
+---@field original string|nil librdkafka's or the broker's own text, where the message is another
 local Error = {}
 Error.__index = Error
 Error.__name = "kafka.Error"
@@ -103,6 +104,20 @@ local words = {
   MSG_SIZE_TOO_LARGE = "the message is larger than the limit (message.max.bytes here and at the broker)",
 }
 
+-- What an ACL must allow for a call that touches a topic: Describe unless told here.
+local rights = { send = "Write", produce = "Write", fetch = "Read", commit = "Read", create_topic = "Create" }
+
+-- The broker's own text for these says less: "Authorization failed."
+local denied = {
+  TOPIC_AUTHORIZATION_FAILED = function(op) return (rights[op] or "Describe") .. " on the topic" end,
+  GROUP_AUTHORIZATION_FAILED = function() return "Read on the group" end,
+  CLUSTER_AUTHORIZATION_FAILED = function() return "that on the cluster" end,
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED = function() return "Write on the transactional.id" end,
+}
+
+-- A wait that ends without an answer passes by itself only where its cause does.
+local waited = { _TIMED_OUT = true, _MSG_TIMED_OUT = true, _TRANSPORT = true, _WAIT_COORD = true }
+
 local codes
 local function code_of(name)
   if not codes then
@@ -134,6 +149,7 @@ function errors.new(fields)
   e.name = e.name or "_FAIL"
   e.code = e.code or code_of(e.name) or -196
   local m = meaning[e.name] or unnamed
+  if waited[e.name] and e.cause and e.cause.action == "fix" then m = e.cause end
   e.category = e.category or m.category
   e.action = e.fatal and "recreate" or e.abortable and "abort" or e.action or m.action
   if e.retriable == nil then e.retriable = e.action == "wait" or e.action == "retry" end
@@ -144,12 +160,17 @@ end
 
 ---An error object from what the core returned, with what it is about.
 ---@param raw table
----@param about table {op, topic, partition, cause, ...}
+---@param about table {op, topic, partition, cause, user, ...}
 function errors.from(raw, about)
   local e = {}
   for k, v in next, raw do e[k] = v end
   for k, v in next, about do e[k] = v end
   e.message = about.message or words[raw.name] or raw.message
+  if denied[raw.name] and not about.original then
+    e.message = ("access denied: no ACL allows %s %s"):format(about.user or "this client's user", denied[raw.name](about.op))
+    e.original, e.cause = raw.message, nil
+  end
+  e.user = nil
   return errors.new(e)
 end
 

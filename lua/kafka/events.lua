@@ -2,13 +2,18 @@
 -- handler of its kind; where there is none, warnings and worse go to the log. Knows the handle they came to, and its fields.
 
 local core = require "kafka.core"
+local diagnose = require "kafka.diagnose"
 local errors = require "kafka.error"
 local json = require "kafka.json"
 local log = require "kafka.log"
+local oauth = require "kafka.oauth"
 
 local events = {}
 
-local WARNING, ERROR = 4, 3 -- syslog's levels
+local WARNING, ERROR, INFORMATION = 4, 3, 6 -- syslog's levels
+
+-- The lines that tell of what comes as an error event too.
+local TROUBLE = { FAIL = true, ERROR = true, SSLCERTVRFY = true }
 
 -- librdkafka's guess at a connection that ends early. Where a broker has answered before, it only misleads.
 local GUESS = ": verify that security.protocol is correctly configured, broker might require SASL authentication"
@@ -23,6 +28,7 @@ end
 ---@field level integer syslog's: 3 error, 4 warning, 5 notice, 6 information, 7 debug
 ---@field facility string librdkafka's word for the kind, such as "FAIL"
 ---@field text string
+---@field original string|nil librdkafka's own text, where this is another
 ---@field client string which client it is of, as in the default log
 local Line = { __name = "kafka.LogLine" }
 
@@ -47,19 +53,35 @@ local kinds = {}
 kinds.error = {
   make = function(h, raw)
     raw.message = without_guess(h, raw.message)
-    local e = errors.from(raw, { op = h.title })
+    local meant = diagnose.look(raw.message, h.facts) or {}
+    meant.op, meant.original = h.title, meant.message and raw.message
+    local e = errors.from(raw, meant)
     h.seen[e.name] = true
     h.fatal = h.fatal or e.fatal and e or nil
     -- That no broker is left follows from what happened to each: keep the reason.
-    if e.name ~= "_ALL_BROKERS_DOWN" or not h:cause() then h.last_error, h.last_error_at = e, core.now() end
+    if e.name ~= "_ALL_BROKERS_DOWN" or not h:reason() then
+      h.last_error, h.last_error_at = e, core.now()
+      h.unsolved, h.delivered_then = meant.action == "fix", h:delivered()
+    end
     return e
   end,
   default = function(h, e) log.line(h.title, ERROR, e.message) end,
 }
 
+local function in_words(h, line)
+  local thread, text = line.text:match("^(%[thrd:[^%]]*%]: )(.*)$")
+  if not text then return end
+  local code = tonumber(text:match "x509 error (%d+)$")
+  local words = code and text:gsub("x509 error %d+$", diagnose.certificate(code):gsub("%%", "%%%%"))
+  local meant = not code and diagnose.look(text, h.facts)
+  if meant then words = meant.message end
+  if words then line.original, line.text = line.text, thread .. words end
+end
+
 kinds.log = {
   make = function(h, line)
     line.text, line.client = without_guess(h, line.text), h.title
+    if TROUBLE[line.facility] and line.level <= INFORMATION then in_words(h, line) end
     return setmetatable(line, Line)
   end,
   default = function(h, line) log.line(h.title, line.level, line.text) end,
@@ -77,7 +99,7 @@ kinds.throttle = {
 
 ---One record of an event.
 ---@param h table the handle
----@param kind "error"|"log"|"stats"|"throttle"|"rebalance"
+---@param kind "error"|"log"|"stats"|"throttle"|"oauth"|"rebalance"
 ---@param payload any as the core gave it
 function events.take(h, kind, payload)
   local f = h.on[kind]
@@ -86,6 +108,8 @@ function events.take(h, kind, payload)
     if f then f(json.decode(payload)) end
     return
   end
+  if kind == "oauth" then return oauth.answer(h, h.oauth_token, payload) end
+  if kind == "error" and h.stranger and payload.name == "GROUP_AUTHORIZATION_FAILED" then return end
   if not kinds[kind] then return f(payload) end -- of a flow above, which has set the handler
   payload = kinds[kind].make(h, payload)
   if f then return f(payload) end

@@ -24,12 +24,20 @@ local function settings_of(client, name, extra)
   return settings
 end
 
+-- The group of these handles is not made up.
+local function options_of(client)
+  local options = {}
+  for k, v in pairs(client.options) do options[k] = v end
+  options.stranger = nil
+  return options
+end
+
 local function handle_of(client, op, name)
-  local h = client.group_handles[name]
+  local h = client.groups[name]
   if h then return h end
   local err
-  h, err = handle.open("consumer", op, settings_of(client, name), client.options)
-  if h then client.group_handles[name] = h end
+  h, err = handle.open("consumer", op, settings_of(client, name), options_of(client))
+  if h then client.groups[name] = h end
   return h, err
 end
 
@@ -74,14 +82,9 @@ function group.committed(client, name, what, timeout)
     return h.core:group_offsets(name, nil, ticket)
   end)
   if not answer then return nil, err end
-  local found = answer.rows
-  if not what then
-    found = answer.rows[1].partitions
-    if answer.rows[1].err then return nil, errors.from(answer.rows[1].err, about) end
-  end
-  err = rows_of.error("committed", found, h)
+  err = rows_of.error("committed", answer.rows, h)
   if err then return nil, err end
-  return committed_rows(found)
+  return committed_rows(answer.rows)
 end
 
 -- The library knows the coordinator but has no call that tells; its statistics do.
@@ -98,8 +101,7 @@ function group.coordinator(client, name, timeout)
   timeout = timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local address
-  local options = {}
-  for k, v in pairs(client.options) do options[k] = v end
+  local options = options_of(client)
   options.on_stats = nil
   options.on_stats_text = function(json) address = coordinator_address(json) or address end
   local settings = settings_of(client, name, { ["statistics.interval.ms"] = STATISTICS })

@@ -7,6 +7,7 @@
 local core = require "kafka.core"
 local await = require "kafka.await"
 local config = require "kafka.config"
+local diagnose = require "kafka.diagnose"
 local errors = require "kafka.error"
 local events = require "kafka.events"
 local json = require "kafka.json"
@@ -22,9 +23,11 @@ local AT_ONCE = 1000 -- records drained in one go
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
 
+local NO_FACTS = diagnose.facts({}, core.librdkafka_number, core.librdkafka)
+
 -- librdkafka names the setting that failed, not its value: the file that cannot be read, say.
-local function with_value(message, settings)
-  local name = message:match("^([%w.]+) failed")
+local function with_value(raw, message, settings)
+  local name = raw:match("^([%w.]+) failed")
   local value = name and settings[name]
   if not value or config.is_secret(name) then return message end
   return ("%s (%s = %s)"):format(message, name, value)
@@ -47,16 +50,24 @@ end
 ---@param kind "producer"|"consumer"|"member"
 ---@param op string for errors
 ---@param settings table<string, string> librdkafka's names
----@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by}
+---@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by, oauth_token, stranger}
 function handle.open(kind, op, settings, options)
   local readable, why = json.available()
   if options.on_stats and not readable then
     return nil, errors.new { name = "_NOT_CONFIGURED", op = op, message = "on_stats: " .. why }
   end
   local client, raw = core[kind](settings)
-  if not client then return nil, errors.from(raw, { op = op, action = "fix", category = "config",
-    message = with_value(raw.message, settings) }) end
-  return handle.over(client, options, title_of(kind, settings, options))
+  local facts = diagnose.facts(settings, core.librdkafka_number, core.librdkafka)
+  if not client then
+    local meant = diagnose.look(raw.message, facts)
+    return nil, errors.from(raw, { op = op, action = "fix", category = "config", original = meant and raw.message,
+      message = with_value(raw.message, meant and meant.message or raw.message, settings) })
+  end
+  local self = handle.over(client, options, title_of(kind, settings, options))
+  self.facts = facts
+  self.produces = kind == "producer"
+  facts.certificate = function() return client:certificate() end
+  return self
 end
 
 ---A handle over a client that is there already.
@@ -80,9 +91,14 @@ function handle.over(client, options, title)
       stats_text = options.on_stats_text, -- function(json)
       throttle = options.on_throttle,
     },
+    oauth_token = options.oauth_token,
+    stranger = options.stranger, -- its group is made up: that nobody may read in it means nothing
+    facts = NO_FACTS, -- what the words of its errors need to know
     on_report = nil, -- function(ticket, report), a producer's
     last_error = nil, -- the last error event, and when it came
     last_error_at = 0,
+    unsolved = false, -- whether that error will not pass by itself, and nothing was answered since
+    delivered_then = 0, -- reports of success when it came
     answered = false, -- whether a broker has answered a request
     fatal = nil, -- the fatal error that ended this client's use
     seen = {}, -- name of an error event -> true
@@ -123,8 +139,10 @@ end
 
 local function one(self, key, payload)
   if math.type(key) ~= "integer" then return events.take(self, key, payload) end
-  if key >= 0 then self.answered = self.answered or not payload.err end
-  if key < 0 then return self.on_report(-1 - key, payload) end
+  if key < 0 then
+    if not payload.err then self:heard() end
+    return self.on_report(-1 - key, payload)
+  end
   local f = self.waiting[key]
   self.waiting[key] = nil
   self:done_with(key)
@@ -180,6 +198,28 @@ function Handle:cause(since)
   if core.now() - self.last_error_at <= (since or 0) + FRESH then return self.last_error end
 end
 
+---The same for a call that waited in vain. librdkafka tells only once of what does not change, so that counts until something
+---was answered.
+---@param since number|nil
+---@return kafka.Error|nil
+function Handle:reason(since)
+  if self.unsolved and self:delivered() > self.delivered_then then self:heard() end
+  return self.unsolved and self.last_error or self:cause(since)
+end
+
+---Reports of success, most of which are only counted.
+---@return integer
+function Handle:delivered()
+  if not self.produces or self.closed then return 0 end
+  local _, n = self.core:counts()
+  return n
+end
+
+---A broker has answered: what was wrong is no more.
+function Handle:heard()
+  self.answered, self.unsolved = true, false
+end
+
 -- Waiting ------------------------------------------------------------------------------------------------------------
 
 ---Serves this handle until `done()` is true or the deadline passes.
@@ -194,8 +234,8 @@ function Handle:late(about, timeout, what)
     return errors.new(about)
   end
   about.name = "_TIMED_OUT"
-  about.message = ("%s within %g s"):format(what or "no answer", timeout)
-  about.cause = self:cause(timeout)
+  about.message = ("%stimed out after %g s"):format(what and what .. ": " or "", timeout)
+  about.cause = self:reason(timeout)
   return errors.new(about)
 end
 
@@ -223,10 +263,11 @@ function Handle:request(about, timeout, start)
     return nil, self:late(about, timeout)
   end
   if answer.err then
-    about.cause = about.cause or self:cause(timeout)
+    about.cause, about.user = about.cause or self:reason(timeout), self.facts.user
     if answer.err.name == "_TIMED_OUT" then return nil, self:late(about, timeout) end
     return nil, errors.from(answer.err, about)
   end
+  self:heard()
   return answer
 end
 

@@ -57,7 +57,8 @@ local function understand(c, raw)
   local part = c.parts:find(raw.topic or "", raw.partition or -1)
   if not part then return nil end
   if raw.name == "_AUTO_OFFSET_RESET" then return reset.apply(c, part, raw) end
-  return errors.from(raw, { op = "poll", topic = raw.topic, partition = raw.partition, cause = c.handle:cause() })
+  return errors.from(raw, { op = "poll", topic = raw.topic, partition = raw.partition, cause = c.handle:cause(),
+    user = c.handle.facts.user })
 end
 
 -- Fetches what librdkafka has; the backlog is empty and settled.

@@ -28,6 +28,7 @@ local own_options = {
   on_log = args.func,
   on_stats = args.func,
   on_throttle = args.func,
+  oauth_token = args.func,
   loop = args.loop,
 }
 
@@ -51,6 +52,8 @@ local message_options = {
 ---  on_log fun(line: kafka.LogLine) librdkafka's log
 ---  on_stats fun(statistics: table) every statistics.interval.ms (default here: 1000), see docs/handlers.md
 ---  on_throttle fun(note: kafka.Throttle) a broker makes this client wait, or no longer
+---  oauth_token fun(config: string): table|nil, string|nil a token for sasl.mechanism OAUTHBEARER: {token: string, expires:
+---    number seconds since the epoch, principal: string|nil, extensions: table<string, string>|nil}, or nil and the reason
 ---  loop the luv module, or fun(fd: integer, seconds: number) that waits and may yield
 ---@return kafka.Producer|nil
 ---@return kafka.Error|nil what librdkafka refused, such as a certificate file that cannot be read
@@ -175,7 +178,7 @@ function Producer:send(topic, value, options)
   end
   if not waited then error(raised, 0) end
   if not report then
-    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report, and it may still arrive,")
+    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report, and it may still arrive")
   end
   if failure then
     failure.op = "send"
@@ -228,8 +231,8 @@ local function flush_error(self, timeout, left, failed)
   else
     message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
   end
-  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", action = "retry", message = message, left = left,
-    failed = failed, cause = self.handle:cause() }
+  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", action = left == 0 and "retry" or nil,
+    message = message, left = left, failed = failed, cause = self.handle:reason() }
 end
 
 ---Waits until every accepted message has its report.
@@ -296,8 +299,10 @@ function Producer:close(timeout)
   local counts = self:counts()
   local lost = counts.failed - self.sent_failed - told + counts.pending
   h:close(math.max(deadline, now() + PURGE_TIME))
-  local err = lost > 0 and errors.new { op = "close", action = "retry", lost = lost, unreported = counts.pending,
-    cause = h:cause(), message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
+  local cause = h:reason()
+  local err = lost > 0 and errors.new { op = "close", action = cause and cause.action or "retry", lost = lost,
+    unreported = counts.pending, cause = cause,
+    message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
   if not flushed then -- a handler's error: closed all the same
     if err then log.line(h.title, 3, tostring(err)) end
     error(raised, 0)

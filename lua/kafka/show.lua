@@ -144,8 +144,7 @@ end
 
 ---A kind of list: a function that gives a list of this kind, and its rows, their printing, and returns it.
 ---@param fields (string|table)[] the columns: names of fields, `show.maybe`, `show.made`
----@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves; key: a
----  field by which list["..."] finds its row
+---@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves
 ---@return fun(rows: table[]): table[]
 function show.list(fields, options)
   options = options or {}
@@ -153,15 +152,6 @@ function show.list(fields, options)
   local meta = { __name = "kafka.List", __tostring = function(self)
     return #self == 0 and (options.none or "none") or show.lines(fields, self)
   end }
-  local key = options.key
-  if key then
-    function meta.__index(list, wanted)
-      if type(wanted) ~= "string" then return nil end
-      for _, r in ipairs(list) do
-        if rawget(r, key) == wanted then return r end
-      end
-    end
-  end
   return function(rows)
     for _, r in ipairs(row and rows or {}) do row(r) end
     return setmetatable(rows, meta)
