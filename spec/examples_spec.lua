@@ -23,3 +23,13 @@ describe("examples/north_face.lua", function()
     assert.matches("no broker of 127.0.0.1:1 answered: timed out after 0.3 s", text)
   end)
 end)
+
+describe("examples/look.lua", function()
+  it("shows the last messages of a topic, and those with a word as JSON", function()
+    local code, text = run "BROKERS= lua5.4 examples/look.lua"
+    assert.equal(0, code, text)
+    assert.matches(" +1 +9 +%- +message 19\n", text)
+    assert.matches('\n{"topic":"first","partition":1,"offset":3,"timestamp":%d+,"key":null,"value":"message 7",', text)
+    assert.matches("\n2 of 20 messages looked at\n", text)
+  end)
+end)

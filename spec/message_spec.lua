@@ -1,5 +1,6 @@
 -- A message comes back as it was sent, byte for byte: nil is not "".
 
+local core = require "kafka.core"
 local kafka = require "kafka"
 local try = require "spec.support.try"
 
@@ -106,5 +107,58 @@ describe("a message", function()
     assert.is_nil(text:find "[%c\128-\255]")
     assert.truthy(text:find("(25600 bytes)", 1, true))
     assert.is_true(#text < 700)
+  end)
+end)
+
+describe("a message's headers", function()
+  it("are shown behind its value", function()
+    local m = { topic = "first", partition = 0, offset = 7, value = "v", headers = { { "a", "1" }, { "b" }, { "c", "\0" } } }
+    assert.equal("first[0]@7 v (a: 1, b: nil, c: \\000)", tostring(setmetatable(m, core.message)))
+  end)
+end)
+
+describe("m:json()", function()
+  local dkjson = require "dkjson"
+
+  local message = core.message
+  local function json(fields)
+    fields.topic, fields.partition, fields.offset = "first", 0, 7
+    return setmetatable(fields, message):json()
+  end
+
+  it("is one line with the fields in this order, nil null", function()
+    assert.equal('{"topic":"first","partition":0,"offset":7,"timestamp":null,"key":null,"value":null,"headers":null}', json {})
+    assert.equal('{"topic":"first","partition":0,"offset":7,"timestamp":1700000000123,"key":"k","value":"","headers":[["a","1"],'
+      .. '["a",null],["",""]]}', json { timestamp = 1700000000123, key = "k", value = "",
+        headers = { { "a", "1" }, { "a" }, { "", "" } } })
+  end)
+
+  it("keeps a value that is JSON a string, and slashes as they are", function()
+    assert.matches('"value":"{\\"a\\":\\"/\\"}"', json { value = '{"a":"/"}' })
+  end)
+
+  it("gives every text back", function()
+    local all = {}
+    for i = 0, 127 do all[#all + 1] = string.char(i) end
+    for _, text in ipairs { table.concat(all), "Grüße, 世界 \u{10FFFF} \u{2028}", '"\\' } do
+      local line = json { key = text, value = text }
+      assert.is_nil(line:find "%c")
+      assert.same({ text, text }, { dkjson.decode(line).key, dkjson.decode(line).value })
+    end
+  end)
+
+  it("gives bytes that are no text in base64", function()
+    local function value_of(bytes) return json({ value = bytes }):match '"value":(.-),"headers"' end
+    for bytes, expected in pairs { ["\255"] = "/w==", ["\255\0"] = "/wA=", ["\255\0\1"] = "/wAB",
+      ["\xff\xfe\xfd\xfc"] = "//79/A==",
+      ["\xed\xa0\x80"] = "7aCA", ["\xc0\x80\n\n"] = "wIAKCg==" } do
+      assert.equal(('{"base64":"%s"}'):format(expected), value_of(bytes))
+    end
+    assert.matches('"headers":%[%["a",{"base64":"/w=="}%]%]', json { headers = { { "a", "\255" } } })
+  end)
+
+  it("is of messages only", function()
+    local m = setmetatable({ topic = "first", partition = 0, offset = 7 }, message)
+    try.misuse({ "json", "kafka.message" }, function() m.json {} end)
   end)
 end)

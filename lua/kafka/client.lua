@@ -6,6 +6,7 @@ local args = require "kafka.args"
 local config = require "kafka.config"
 local Connection = require "kafka.connection"
 local errors = require "kafka.error"
+local explore = require "kafka.explore"
 local group = require "kafka.group"
 local admin = require "kafka.admin"
 local one = require "kafka.partition"
@@ -195,6 +196,26 @@ end
 function Client:partitions(topic, options)
   Connection.check(self, "partitions")
   return all.open(self, topic, options)
+end
+
+-- At a prompt -------------------------------------------------------------------------------------------------------
+
+---The last n messages of a topic. See explore.lua.
+function Client:tail(topic, n, options)
+  Connection.check(self, "tail")
+  return explore.tail(self, topic, n, options)
+end
+
+---The message at an offset. See explore.lua.
+function Client:message(topic, partition, offset, timeout)
+  Connection.check(self, "message")
+  return explore.message(self, topic, partition, offset, timeout)
+end
+
+---The messages that fit. See explore.lua.
+function Client:find(topic, options)
+  Connection.check(self, "find")
+  return explore.find(self, topic, options)
 end
 
 ---Creates a topic. See admin.lua.

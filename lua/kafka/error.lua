@@ -2,6 +2,7 @@
 -- is the only place that says what a code means for the caller. Knows no other module but the core's list of codes.
 
 local core = require "kafka.core"
+local show = require "kafka.show"
 local args = require "kafka.args"
 
 ---@class kafka.Error
@@ -131,6 +132,8 @@ end
 ---@return integer|nil the code of a name, nil where this librdkafka does not know it
 function errors.code(name) return code_of(args.check("errors.code", "name", name, args.string)) end
 
+local error_list = show.list({ "code", "name", "category", "action", "message" }, { rows = false })
+
 ---Every error this librdkafka knows, with its category, its action and its words.
 ---@return kafka.Error[]
 function errors.list()
@@ -138,7 +141,7 @@ function errors.list()
   for _, row in ipairs(core.errors()) do
     if row.code ~= 0 then list[#list + 1] = errors.from(row, {}) end
   end
-  return list
+  return error_list(list)
 end
 
 ---An error object from its fields; `name` decides category and action where they are not given.

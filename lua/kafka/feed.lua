@@ -9,8 +9,12 @@ local args = require "kafka.args"
 local denial = require "kafka.denial"
 local errors = require "kafka.error"
 local Batch = require("kafka.message").Batch
+local show = require "kafka.show"
+local ends = require("kafka.start").ends
 
 local now = core.now
+
+local next_rows = show.list { "topic", "partition", "offset" }
 
 local Feed = {}
 Feed.__index = Feed
@@ -156,9 +160,7 @@ local function name_ends(self, err, seconds)
   local earliest, latest = self.client:watermarks(self.topic, err.partition, math.max(seconds, ENDS_TIME))
   if not earliest then return end
   err.earliest, err.latest = earliest, latest
-  local ends = earliest == latest and ("the partition is empty, its next offset is %d"):format(latest)
-    or ("the partition holds %d to %d (the next is %d)"):format(earliest, latest - 1, latest)
-  err.message = ("offset %d does not exist: %s; seek to one that does"):format(err.offset, ends)
+  err.message = ("offset %d does not exist: %s; seek to one that does"):format(err.offset, ends(earliest, latest))
 end
 
 -- An error that the inbox gave: the object to return, or nil where it is out of date.
@@ -245,6 +247,8 @@ function Feed:fetch(options, only)
   if only then
     local at = self:position(only)
     batch.next = at >= 0 and at or nil
+  else
+    batch.next = next_rows(batch.next)
   end
   return setmetatable(batch, Batch)
 end

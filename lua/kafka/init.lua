@@ -22,4 +22,6 @@ function kafka.localcluster(options)
   return require("kafka.localcluster").new(options)
 end
 
-return kafka
+return setmetatable(kafka, { __tostring = function()
+  return ("lua-kafka %s, librdkafka %s"):format(kafka.version, kafka.librdkafka)
+end })

@@ -2,6 +2,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local json = require "kafka.json"
 local show = require "kafka.show"
 
 ---@class kafka.Message
@@ -29,12 +30,32 @@ function Message:header(name)
   return nil
 end
 
+---The message as one line of JSON: {"topic", "partition", "offset", "timestamp", "key", "value", "headers"}, in this order.
+---Keys, values and headers are strings where they are UTF-8, else {"base64": "..."}; nil is null; headers are [[name, value],
+---...] or null. A value that is JSON itself stays a string.
+---@return string
+function Message:json()
+  args.object("json", self, core.message)
+  local headers
+  for i, header in ipairs(self.headers or {}) do
+    headers = headers or {}
+    headers[i] = ("[%s,%s]"):format(json.bytes(header[1]), json.bytes(header[2]))
+  end
+  return ('{"topic":%s,"partition":%d,"offset":%d,"timestamp":%s,"key":%s,"value":%s,"headers":%s}'):format(
+    json.bytes(self.topic), self.partition, self.offset, self.timestamp or "null", json.bytes(self.key), json.bytes(self.value),
+    headers and "[" .. table.concat(headers, ",") .. "]" or "null")
+end
+
 local meta = core.message
 meta.__index.header = Message.header
+meta.__index.json = Message.json
 function meta:__tostring()
   args.object("tostring", self, meta)
   local key = self.key and show.bytes(self.key) .. " = " or ""
-  return ("%s[%d]@%d %s%s"):format(self.topic, self.partition, self.offset, key, show.bytes(self.value))
+  local headers = {}
+  for i, h in ipairs(self.headers or {}) do headers[i] = show.bytes(h[1]) .. ": " .. show.bytes(h[2]) end
+  headers = #headers > 0 and (" (%s)"):format(table.concat(headers, ", ")) or ""
+  return ("%s[%d]@%d %s%s%s"):format(self.topic, self.partition, self.offset, key, show.bytes(self.value), headers)
 end
 
 ---@class kafka.Batch

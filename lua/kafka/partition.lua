@@ -28,8 +28,9 @@ local open_options = {
 partition.open_options = open_options
 
 ---The options of `partition` and `partitions`, checked.
-function partition.read_options(op, options)
-  local o = args.fields(op, options, open_options)
+---@param schema table|nil the fields that are known (default: those of `partition`)
+function partition.read_options(op, options, schema)
+  local o = args.fields(op, options, schema or open_options)
   o.offset = o.offset or (o.group and "committed" or "earliest")
   o.timeout = o.timeout or DEFAULT_TIMEOUT
   o.deadline = core.now() + o.timeout -- of all look-ups together

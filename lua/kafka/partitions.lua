@@ -18,22 +18,55 @@ local Partitions = {}
 Partitions.__index = Partitions
 Partitions.__name = "kafka.Partitions"
 
+local open_options = { offsets = args.table }
+for name, kind in pairs(partition.open_options) do open_options[name] = kind end
+
+local place = { topic = args.any, partition = args.partition, offset = start.place, metadata = args.any }
+
+-- Rows {partition, offset} as a table of them.
+local function places_of(op, rows)
+  rows = args.list(op, "offsets", rows, "rows {partition, offset}")
+  if #rows == 0 then args.misuse(op, "offsets must have at least one row {partition, offset}") end
+  local places = {}
+  for i, row in ipairs(rows) do
+    local name = ("offsets[%d]"):format(i)
+    if type(row) ~= "table" then args.fail(op, name, "a row {partition, offset}", row) end
+    row = args.fields(op, row, place, name)
+    local number = math.tointeger(args.check(op, name .. ".partition", row.partition, args.partition))
+    if places[number] then args.misuse(op, ("offsets names partition %d twice"):format(number)) end
+    places[number] = args.check(op, name .. ".offset", row.offset, start.place)
+  end
+  return places
+end
+
 ---Opens all partitions of a topic for reading.
 ---@param client kafka.Client
 ---@param topic string
----@param options table|nil as for `partition`
+---@param options table|nil as for `partition`; or offsets: rows {partition, offset}, as `positions` and `offsets_at` give them:
+---  only these partitions are opened, each there
 ---@return kafka.Partitions|nil
 ---@return kafka.Error|nil
 function partitions.open(client, topic, options)
   args.topic("partitions", topic)
-  local o = partition.read_options("partitions", options)
+  local o = partition.read_options("partitions", options, open_options)
+  local places = o.offsets and places_of("partitions", o.offsets)
   local found, err = client:topic(topic, o.timeout)
   if not found then return nil, err end
   local numbers, offsets = {}, {}
-  for i, row in ipairs(found.partitions) do
-    numbers[i] = row.partition
-    offsets[i], err = partition.start_of(client, topic, row, o)
-    if not offsets[i] then return nil, err end
+  for _, row in ipairs(found.partitions) do
+    local where = o.offset
+    if places then where, places[row.partition] = places[row.partition], nil end
+    if where then
+      local n = #numbers + 1
+      o.offset, numbers[n] = where, row.partition
+      offsets[n], err = partition.start_of(client, topic, row, o)
+      if not offsets[n] then return nil, err end
+    end
+  end
+  local unknown = places and next(places)
+  if unknown then
+    return nil, errors.new { name = "_UNKNOWN_PARTITION", op = "partitions", topic = topic, partition = unknown,
+      message = ("the topic has %d partitions, counted from 0"):format(#found.partitions) }
   end
   local h
   h, err = client:free_handle("partitions", topic, numbers)

@@ -111,16 +111,17 @@ end
 
 -- A column's cells, all of one width; numbers stand to the right.
 local function padded(column, rows, count)
-  local cells, widest, right = { column[1] }, width(column[1]), true
+  local cells, widest = { column[1] }, width(column[1])
+  local right, any = true, false
   for i = 1, count do
     local value = value_of(column, rows[i])
-    right = right and (value == nil or type(value) == "number")
+    right, any = right and (value == nil or type(value) == "number"), any or value ~= nil
     cells[i + 1] = cell(value)
     widest = math.max(widest, width(cells[i + 1]))
   end
   for i, text in ipairs(cells) do
     local pad = (" "):rep(widest - width(text))
-    cells[i] = right and pad .. text or text .. pad
+    cells[i] = right and any and pad .. text or text .. pad
   end
   return cells
 end
@@ -144,13 +145,16 @@ end
 
 ---A kind of list: a function that gives a list of this kind, and its rows, their printing, and returns it.
 ---@param fields (string|table)[] the columns: names of fields, `show.maybe`, `show.made`
----@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves
+---@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves; foot:
+---  fun(list): string|nil makes a last line
 ---@return fun(rows: table[]): table[]
 function show.list(fields, options)
   options = options or {}
   local row = options.rows ~= false and show.row(fields)
   local meta = { __name = "kafka.List", __tostring = function(self)
-    return #self == 0 and (options.none or "none") or show.lines(fields, self)
+    local text = #self == 0 and (options.none or "none") or show.lines(fields, self)
+    local foot = options.foot and options.foot(self)
+    return foot and text .. "\n" .. foot or text
   end }
   return function(rows)
     for _, r in ipairs(row and rows or {}) do row(r) end

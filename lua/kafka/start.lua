@@ -19,6 +19,12 @@ start.kind = args.worded('"earliest", "latest", "committed", an offset, or -n fo
 start.place = args.worded('"earliest", "latest", an offset, or -n for the last n',
   args.either(args.word("earliest", "latest"), whole))
 
+---The ends of a partition in words.
+function start.ends(earliest, latest)
+  if earliest == latest then return ("the partition is empty, its next offset is %d"):format(latest) end
+  return ("the partition holds %d to %d (the next is %d)"):format(earliest, latest - 1, latest)
+end
+
 local function from_ends(what, earliest, latest)
   if what == "earliest" then return earliest end
   if what == "latest" then return latest end

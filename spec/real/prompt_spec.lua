@@ -3,6 +3,8 @@
 require "spec.support.luv"
 local java = require "kafka.localcluster.java"
 local kafka = require "kafka"
+local machine = require "kafka.localcluster.machine"
+local page = require "spec.support.page"
 local try = require "spec.support.try"
 
 local cluster
@@ -53,5 +55,92 @@ describe("on a real broker", function()
     end)
     assert.equal(1, #lines)
     assert.matches("^kafka.producer slower to 127.0.0.1:%d+: broker 1 at 127.0.0.1:%d+ makes this client wait %d+ ms", lines[1])
+  end)
+
+  describe("the questions of a prompt:", function()
+    local k
+    setup(function()
+      k = assert(kafka.connect(quiet { timeout = 20 }))
+      assert(cluster:create_topic("times", 2, 1))
+      -- Message i was written i minutes ago.
+      local p <close> = assert(kafka.producer(quiet {}))
+      for i = 90, 1, -1 do
+        assert(p:produce("times", "m" .. i, { partition = i % 2, key = "k" .. i % 3, timestamp = os.time() * 1000 - i * 60000 }))
+      end
+      assert(p:flush(20))
+    end)
+    teardown(function() k:close() end)
+
+    local function values(list)
+      local words = {}
+      for i, m in ipairs(list) do words[i] = m.value end
+      return table.concat(words, " ")
+    end
+
+    it("find looks at what was written since a time", function()
+      local list = assert(k:find("times", { from = "-9.5m" }))
+      assert.equal("m9 m8 m7 m6 m5 m4 m3 m2 m1", values(list))
+      assert.equal(9, list.scanned)
+      assert.equal(59, assert(k:find("times", { from = "-59.5m" })).scanned)
+      assert.equal(90, assert(k:find("times", { from = "-1d" })).scanned)
+      assert.equal("m3 m2 m1", values(assert(k:find("times", { from = os.time() * 1000 - 210000 }))))
+      assert.equal("m3 m2 m1", values(assert(k:find("times", { from = os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() - 210) }))))
+      assert.equal("m3 m1", values(assert(k:find("times", { from = "-3.5m", partitions = { 1 } }))))
+      list = assert(k:find("times", { from = "-1h", where = function(m) return m.value:find "5$" end, max = 3 }))
+      assert.equal("m55 m45 m35", values(list))
+      list = assert(k:find("times", { from = "-30s" }))
+      assert.same({ 0, 0 }, { #list, list.scanned })
+    end)
+
+    it("tail gives the last in time", function()
+      assert.equal("m4 m3 m2 m1", values(assert(k:tail("times", 4))))
+    end)
+
+    it("message says which offsets are left where retention took it", function()
+      assert.equal("m2", assert(k:message("times", 0, 44)).value)
+      assert(machine.write(cluster.sandbox.folder .. "/delete.json",
+        '{"partitions":[{"topic":"times","partition":0,"offset":10}],"version":1}'))
+      assert(java.run(cluster.java, cluster.sandbox, "delete", "org.apache.kafka.tools.DeleteRecordsCommand",
+        { "--bootstrap-server", cluster.brokers, "--offset-json-file", cluster.sandbox.folder .. "/delete.json" },
+        kafka.now() + 60))
+      local err = try.failure("OFFSET_OUT_OF_RANGE", k:message("times", 0, 3))
+      assert.same({ 3, 10, 45 }, { err.offset, err.earliest, err.latest })
+      assert.matches("offset 3 does not exist: the partition holds 10 to 44 %(the next is 45%)", tostring(err))
+      assert.equal(80, assert(k:find "times").scanned)
+      assert.equal(80, #assert(k:tail("times", 1000)))
+    end)
+
+    it("docs/prompt.md finds the errors of the last hour", function()
+      local p <close> = assert(kafka.producer(quiet {}))
+      assert(p:send("first", "an error"))
+      local out = page.run(page.programs(page.read "docs/prompt.md")[1], cluster.brokers)
+      assert.equal(1, #out)
+      assert.equal("an error", require("dkjson").decode(out[1]).value)
+    end)
+
+    it("no more than is asked for is kept of many messages, and none is left out", function()
+      assert(cluster:create_topic("many", 1, 1))
+      local p <close> = assert(kafka.producer(quiet {}))
+      local list = {}
+      for i = 1, 20000 do list[i] = i .. ("x"):rep(1000) end
+      assert(p:produce_many("many", list, { timeout = 30 }))
+      assert(p:flush(60))
+      list = nil -- luacheck: ignore
+      collectgarbage()
+      local before, most = collectgarbage "count", 0
+      local n = 0
+      local found = assert(k:find("many", { timeout = 60, max = 3, where = function(m)
+        n = n + 1
+        if n % 1000 == 0 then
+          collectgarbage()
+          most = math.max(most, collectgarbage "count" - before)
+        end
+        return m.value:find "^%d*999x"
+      end }))
+      assert.same({ 3, "max" }, { #found, found.stopped })
+      found = assert(k:find("many", { timeout = 60, where = function() n = n + 1 end }))
+      assert.equal(20000, found.scanned)
+      assert.is_true(most < 8000, most .. " kB") -- of 20 MB
+    end)
   end)
 end)

@@ -1,0 +1,90 @@
+-- A real prompt: lines typed into lua5.4 -i print what docs/prompt.md prints.
+
+local kafka = require "kafka"
+local page = require "spec.support.page"
+local process = require "spec.support.process"
+
+-- Types lines into a prompt; returns all that it shows, the lines that were typed included.
+local function type_in(lines)
+  local path = process.folder .. "/typed"
+  local f = assert(io.open(path, "w"))
+  f:write(lines)
+  f:close()
+  local pipe <close> = assert(io.popen(("timeout 60 %s -i <%s 2>&1"):format(os.getenv "LUA" or "lua5.4", path)))
+  return (pipe:read "a"):gsub("^Lua [^\n]*\n", "", 1):gsub("> \n?$", "", 1)
+end
+
+-- Ports are others each time.
+local function settled(text) return (text:gsub("%f[%d]%d%d%d%d%d%f[%D]", "PORT ")) end
+
+describe("docs/prompt.md", function()
+  it("is what a prompt prints", function()
+    local expected, typed = {}, {}
+    for block in page.read("docs/prompt.md"):gmatch "\n```\n(> .-)```\n" do
+      expected[#expected + 1] = block
+      for line in ("\n" .. block):gmatch "\n> ([^\n]*)" do typed[#typed + 1] = line end
+    end
+    assert.is_true(#typed > 20)
+    assert.equal(settled(table.concat(expected)), settled(type_in(table.concat(typed, "\n") .. "\n")))
+  end)
+end)
+
+describe("at a prompt", function()
+  it("nothing prints as the address of a table", function()
+    local shown = type_in [[
+kafka = require "kafka"
+kafka
+cluster = assert(kafka.mock { brokers = 2, topics = { first = 2 } })
+cluster
+cluster:broker(1)
+p = assert(kafka.producer { brokers = cluster.brokers, on_log = function(line) last = line end, debug = "broker" })
+p
+p:counts()
+p:send("first", "v", { partition = 0, headers = { { "a", "1" } } })
+last
+k = assert(kafka.connect { brokers = cluster.brokers })
+k
+k:metadata()
+k:metadata().topics
+k:brokers()
+k:brokers()[1]
+k:topic "first"
+k:topic("first").partitions
+k:topic("first"):partition(1)
+k:offsets_at("first", 1700000000000)
+k:watermarks("first", 0)
+k:commit("g", { { topic = "first", partition = 0, offset = 1 } })
+k:committed("g", { { topic = "first", partition = 0 } })
+k:coordinator "g"
+k:lag "g"
+k:tail "first"
+k:find "first"
+k:message("first", 0, 0)
+k:message("first", 1, 0)
+all = assert(k:partitions "first")
+batch = all:fetch()
+batch
+batch[1]
+batch.next
+batch.next[1]
+all:positions()
+all
+part = assert(k:partition("first", 0))
+part
+kafka.errors.list()
+kafka.errors.list()[1]
+select(2, kafka.connect { brokers = "127.0.0.1:1", timeout = 0.1 })
+]]
+    assert.is_nil(shown:find("table: ", 1, true), shown)
+    assert.is_nil(shown:find("userdata: ", 1, true), shown)
+    assert.is_nil(shown:find("stack traceback", 1, true), shown)
+    for _, line in ipairs {
+      "\n> kafka\nlua-kafka " .. kafka.version .. ", librdkafka " .. kafka.librdkafka .. "\n",
+      "\n> batch[1]\nfirst[0]@0 v (a: 1)\n",
+      "\n> batch.next[1]\nfirst[0]: offset 1\n",
+      "\n> k:topic(\"first\"):partition(1)\npartition 1, leader 2, replicas 1,2, isr 1,2\n",
+    } do
+      assert.truthy(shown:find(line, 1, true), shown)
+    end
+  end)
+end)
