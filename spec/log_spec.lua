@@ -117,6 +117,8 @@ describe("a client that no broker answers, and that has no handlers,", function(
       try.failure(nil, k, err)
       assert.truthy(#lines > 0)
     end)
+    local c <close> = assert(kafka.consumer { brokers = "127.0.0.1:4", group = "h" })
+    assert.equal("kafka.consumer to 127.0.0.1:4 for group h", c.handle.title)
     for _, line in ipairs(lines) do assert.equal("kafka.connect mine to 127.0.0.1:3,... for group g: ", line:match "^.- g: ") end
   end)
 end)
