@@ -16,9 +16,11 @@
 #error "librdkafka 2.0 or newer is needed"
 #endif
 
-static const luaL_Reg *const client_groups[] = {lk_client_methods, lk_producer_methods, lk_consumer_methods, lk_group_methods,
-                                                lk_inbox_roots,    lk_offset_methods,   lk_metadata_methods,
-                                                lk_admin_methods,  lk_oauth_methods,   NULL};
+static const luaL_Reg *const client_groups[] = {
+    lk_client_methods,        lk_producer_methods,    lk_consumer_methods,  lk_group_methods,
+    lk_inbox_roots,           lk_offset_methods,      lk_metadata_methods,  lk_admin_topic_methods,
+    lk_admin_config_methods,  lk_admin_group_methods, lk_admin_acl_methods, lk_admin_user_methods,
+    lk_admin_cluster_methods, lk_oauth_methods,       NULL};
 
 static int open_client(lua_State *L, rd_kafka_type_t type, int events) {
   lua_settop(L, 1);
@@ -100,7 +102,12 @@ static void open_process(void) {
   lk_event_open();
   lk_producer_open();
   lk_offset_open();
-  lk_admin_open();
+  lk_admin_topic_open();
+  lk_admin_config_open();
+  lk_admin_group_open();
+  lk_admin_acl_open();
+  lk_admin_user_open();
+  lk_admin_cluster_open();
   lk_oauth_open();
 }
 

@@ -2,7 +2,7 @@
 
 #include "error.h"
 
-#define KINDS 24
+#define KINDS 48
 
 static struct {
   rd_kafka_event_type_t type;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "field.h"
 #include "job.h"
 #include "opt.h"
 #include "roles.h"
@@ -38,45 +38,25 @@ static void metadata_clear(lk_job *j) {
   free(m->topic);
 }
 
-static void set_int(lua_State *L, const char *name, lua_Integer n) {
-  lua_pushinteger(L, n);
-  lua_setfield(L, -2, name);
-}
-
-static void set_err(lua_State *L, rd_kafka_resp_err_t err) {
-  if (!err) return;
-  lk_error_push(L, err, NULL);
-  lua_setfield(L, -2, "err");
-}
-
-static void set_ids(lua_State *L, const char *name, const int32_t *ids, int n) {
-  lua_createtable(L, n, 0);
-  for (int i = 0; i < n; i++) {
-    lua_pushinteger(L, ids[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
-  lua_setfield(L, -2, name);
-}
-
 static void push_brokers(lua_State *L, const struct rd_kafka_metadata *md) {
   lua_createtable(L, md->broker_cnt, 0);
   for (int i = 0; i < md->broker_cnt; i++) {
     lua_createtable(L, 0, 3);
-    set_int(L, "id", md->brokers[i].id);
+    lk_set_int(L, "id", md->brokers[i].id);
     lua_pushstring(L, md->brokers[i].host);
     lua_setfield(L, -2, "host");
-    set_int(L, "port", md->brokers[i].port);
+    lk_set_int(L, "port", md->brokers[i].port);
     lua_rawseti(L, -2, i + 1);
   }
 }
 
 static void push_partition(lua_State *L, const struct rd_kafka_metadata_partition *p) {
   lua_createtable(L, 0, 5);
-  set_int(L, "partition", p->id);
-  if (p->leader >= 0) set_int(L, "leader", p->leader);
-  set_ids(L, "replicas", p->replicas, p->replica_cnt);
-  set_ids(L, "isr", p->isrs, p->isr_cnt);
-  set_err(L, p->err);
+  lk_set_int(L, "partition", p->id);
+  if (p->leader >= 0) lk_set_int(L, "leader", p->leader);
+  lk_set_ids(L, "replicas", p->replicas, p->replica_cnt);
+  lk_set_ids(L, "isr", p->isrs, p->isr_cnt);
+  lk_set_code(L, p->err, NULL);
 }
 
 static void push_topics(lua_State *L, const struct rd_kafka_metadata *md) {
@@ -92,7 +72,7 @@ static void push_topics(lua_State *L, const struct rd_kafka_metadata *md) {
       lua_rawseti(L, -2, p + 1);
     }
     lua_setfield(L, -2, "partitions");
-    set_err(L, t->err);
+    lk_set_code(L, t->err, NULL);
     lua_rawseti(L, -2, i + 1);
   }
 }
@@ -104,8 +84,8 @@ static void metadata_push(lua_State *L, lk_job *j) {
   lua_setfield(L, -2, "brokers");
   push_topics(L, m->found);
   lua_setfield(L, -2, "topics");
-  set_int(L, "answered_by", m->found->orig_broker_id);
-  if (m->controller >= 0) set_int(L, "controller", m->controller);
+  lk_set_int(L, "answered_by", m->found->orig_broker_id);
+  if (m->controller >= 0) lk_set_int(L, "controller", m->controller);
   if (m->cluster) {
     lua_pushstring(L, m->cluster);
     lua_setfield(L, -2, "cluster_id");

@@ -1,5 +1,4 @@
-/* Offsets: commit to a group's coordinator and what was committed, the ends of a partition, the offsets at a time, and the
- * offsets of any other group. */
+/* Offsets: commit to a group's coordinator and what was committed, the ends of a partition, the offsets at a time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +8,6 @@
 #include "opt.h"
 #include "roles.h"
 #include "tpl.h"
-
-#define ADMIN_MS_MAX 3600000 /* the longest librdkafka accepts */
 
 /* ---- commit: an event answers ---- */
 
@@ -132,101 +129,10 @@ static int offset_watermarks(lua_State *L) {
   return lk_job_start(L, lua_gettop(L), ticket);
 }
 
-/* ---- any group's offsets, by requests that need no membership ---- */
-
-static void options_free(void *p) { rd_kafka_AdminOptions_destroy(p); }
-
-/* The longest time always, and Lua keeps the deadline: librdkafka aborts the process where a coordinator answers a request
- * that has timed out in the library (its issue 4605). */
-static rd_kafka_AdminOptions_t *options(lua_State *L, rd_kafka_admin_op_t op, int64_t ticket) {
-  char why[256];
-  lk_box *box = lk_box_push(L, options_free);
-  rd_kafka_AdminOptions_t *o = box->p = rd_kafka_AdminOptions_new(lk_client_check(L, 1, LK_ANY)->rk, op);
-  rd_kafka_AdminOptions_set_request_timeout(o, ADMIN_MS_MAX, why, sizeof why);
-  rd_kafka_AdminOptions_set_opaque(o, (void *)(intptr_t)ticket);
-  return o;
-}
-
-static void list_group_free(void *p) { rd_kafka_ListConsumerGroupOffsets_destroy(p); }
-
-static void alter_group_free(void *p) { rd_kafka_AlterConsumerGroupOffsets_destroy(p); }
-
-#define GROUP_MAX 32767 /* a Kafka string's length */
-
-/* group_offsets(group, rows or nil for all, ticket) -> true; the record is {rows} or {err} */
-static int offset_group_list(lua_State *L) {
-  lk_client_check(L, 1, LK_ANY);
-  const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
-  int64_t ticket = lk_ticket(L, 4);
-  const rd_kafka_topic_partition_list_t *list = lua_isnil(L, 3) ? NULL : lk_tpl_push(L, 3, LK_TPL_NONE);
-  rd_kafka_AdminOptions_t *o = options(L, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ticket);
-  lk_box *box = lk_box_push(L, list_group_free);
-  rd_kafka_ListConsumerGroupOffsets_t *request = box->p = rd_kafka_ListConsumerGroupOffsets_new(group, list);
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
-  rd_kafka_ListConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* alter_group_offsets(group, rows, ticket) -> true; the record is {rows} or {err} */
-static int offset_group_alter(lua_State *L) {
-  lk_client_check(L, 1, LK_ANY);
-  const char *group = lk_opt_name(L, 2, "group", GROUP_MAX);
-  int64_t ticket = lk_ticket(L, 4);
-  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 3, LK_TPL_REAL);
-  rd_kafka_AdminOptions_t *o = options(L, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ticket);
-  lk_box *box = lk_box_push(L, alter_group_free);
-  rd_kafka_AlterConsumerGroupOffsets_t *request = box->p = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
-  rd_kafka_AlterConsumerGroupOffsets(c->rk, &request, 1, o, c->control);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* The one group of a result: its error or its rows. */
-static void push_group(lua_State *L, const rd_kafka_group_result_t *group) {
-  const rd_kafka_error_t *e = rd_kafka_group_result_error(group);
-  if (e) {
-    lk_error_push(L, rd_kafka_error_code(e), rd_kafka_error_string(e));
-    lua_setfield(L, -2, "err");
-    return;
-  }
-  lk_tpl_rows(L, rd_kafka_group_result_partitions(group));
-  lua_setfield(L, -2, "rows");
-}
-
-static bool push_group_result(lua_State *L, lk_hand *h) {
-  rd_kafka_event_t *ev = h->event;
-  lua_pushinteger(L, (intptr_t)rd_kafka_event_opaque(ev));
-  lua_createtable(L, 0, 1);
-  rd_kafka_resp_err_t err = rd_kafka_event_error(ev);
-  if (err) {
-    lk_error_push(L, err, rd_kafka_event_error_string(ev));
-    lua_setfield(L, -2, "err");
-  } else {
-    size_t n = 0;
-    const rd_kafka_group_result_t **groups = NULL;
-    if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT) {
-      groups = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(ev), &n);
-    } else {
-      groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &n);
-    }
-    if (n > 0) push_group(L, groups[0]);
-  }
-  lk_hand_put(L, h);
-  return true;
-}
-
-void lk_offset_open(void) {
-  lk_event_register(RD_KAFKA_EVENT_OFFSET_COMMIT, push_commit);
-  lk_event_register(RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT, push_group_result);
-  lk_event_register(RD_KAFKA_EVENT_ALTERCONSUMERGROUPOFFSETS_RESULT, push_group_result);
-}
+void lk_offset_open(void) { lk_event_register(RD_KAFKA_EVENT_OFFSET_COMMIT, push_commit); }
 
 const luaL_Reg lk_offset_methods[] = {{"commit", offset_commit},
                                       {"committed", offset_committed},
                                       {"offsets_for_times", offset_times},
                                       {"watermarks", offset_watermarks},
-                                      {"group_offsets", offset_group_list},
-                                      {"alter_group_offsets", offset_group_alter},
                                       {NULL, NULL}};

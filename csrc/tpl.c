@@ -55,7 +55,7 @@ rd_kafka_topic_partition_list_t *lk_tpl_push(lua_State *L, int idx, lk_tpl_offse
   return list;
 }
 
-static void push_row(lua_State *L, const rd_kafka_topic_partition_t *tp) {
+void lk_tpl_row(lua_State *L, const rd_kafka_topic_partition_t *tp) {
   lua_createtable(L, 0, 4);
   lua_pushstring(L, tp->topic);
   lua_setfield(L, -2, "topic");
@@ -79,7 +79,7 @@ void lk_tpl_rows(lua_State *L, const rd_kafka_topic_partition_list_t *list) {
   int n = list ? list->cnt : 0;
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
-    push_row(L, &list->elems[i]);
+    lk_tpl_row(L, &list->elems[i]);
     lua_rawseti(L, -2, i + 1);
   }
 }

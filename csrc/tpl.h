@@ -16,7 +16,10 @@ typedef enum lk_tpl_offsets {
 /* Pushes a box (closed when the C function ends) and returns the list in it. */
 rd_kafka_topic_partition_list_t *lk_tpl_push(lua_State *L, int idx, lk_tpl_offsets offsets);
 
-/* Pushes rows. An offset below 0 is left out; a row's own error is in `err`. */
+/* Pushes one row. An offset below 0 is left out; the row's own error is in `err`. */
+void lk_tpl_row(lua_State *L, const rd_kafka_topic_partition_t *tp);
+
+/* Pushes a list of rows. */
 void lk_tpl_rows(lua_State *L, const rd_kafka_topic_partition_list_t *list);
 
 #endif

@@ -16,14 +16,17 @@ teardown(function() mock:close() end)
 
 local quiet = { ["log.queue"] = "true", ["log_level"] = "0" }
 
-local function open(kind)
-  local settings = { ["bootstrap.servers"] = brokers }
+local function open(kind, at)
+  local settings = { ["bootstrap.servers"] = at or brokers }
   for k, v in pairs(quiet) do settings[k] = v end
   if kind == "consumer" then settings["group.id"] = "g" end
   return assert(core[kind](settings))
 end
 
 local rows = { { topic = "first", partition = 0, offset = 0, metadata = "m" } }
+local acl = { resource = "topic", name = "first", pattern = "literal", principal = "User:a", host = "*", operation = "read",
+  permission = "allow" }
+local nowhere = "127.0.0.1:1" -- where librdkafka aborts once the mock answers
 local headers = { { "a", "1" }, { "b", "2" }, { "c", "3" } }
 local calls = {
   produce = { "producer", function(c) c:produce("first", "v", "k", 0, nil, headers, 0) end },
@@ -32,7 +35,23 @@ local calls = {
   end },
   flush = { "producer", function(c) c:flush(1, 1) end },
   metadata = { "producer", function(c) c:metadata("first", 1000, 1) end },
-  create_topic = { "producer", function(c) c:create_topic("other", 1, 1, { a = "b" }, 100, 1) end },
+  create_topics = { "producer", function(c)
+    c:create_topics({ { name = "other", partitions = 1, config = { a = "b" }, replicas = { { 1 } } } }, false, 100, 1)
+  end },
+  delete_topics = { "producer", function(c) c:delete_topics({ "other" }, 100, 1) end },
+  create_partitions = { "producer", function(c)
+    c:create_partitions({ { topic = "other", total = 2, replicas = { { 1 } } } }, false, 100, 1)
+  end },
+  delete_records = { "producer", function(c) c:delete_records(rows, 100, 1) end },
+  describe_configs = { "producer", function(c) c:describe_configs("topic", "first", 100, 1) end },
+  alter_configs = { "producer", function(c) c:alter_configs("topic", "first", { a = "b" }, false, 100, 1) end },
+  list_groups = { "consumer", function(c) c:list_groups(100, 1) end },
+  describe_groups = { "consumer", function(c) c:describe_groups({ "g", "h" }, 1) end, nowhere },
+  delete_groups = { "consumer", function(c) c:delete_groups({ "g", "h" }, 1) end, nowhere },
+  delete_group_offsets = { "consumer", function(c) c:delete_group_offsets("g", rows, 1) end, nowhere },
+  create_acls = { "producer", function(c) c:create_acls({ acl, acl }, 100, 1) end },
+  describe_acls = { "producer", function(c) c:describe_acls({ acl }, 100, 1) end },
+  delete_acls = { "producer", function(c) c:delete_acls({ acl }, 100, 1) end },
   group_offsets = { "consumer", function(c) c:group_offsets("g", rows, 1) end },
   alter_group_offsets = { "consumer", function(c) c:alter_group_offsets("g", rows, 1) end },
   watermarks = { "consumer", function(c) c:watermarks("first", 0, 1000, 1) end },
@@ -55,7 +74,7 @@ describe("a client closed by a finalizer in the middle of", function()
   for name, call in pairs(calls) do
     it(name .. " is closed for that call, or after it", function()
       for round = 1, 40 do
-        local c = open(call[1])
+        local c = open(call[1], call[3])
         -- Work enough for the collector to reach the object at one of the call's own allocations.
         bait(c)
         collectgarbage "step"

@@ -218,11 +218,8 @@ function Client:find(topic, options)
   return explore.find(self, topic, options)
 end
 
----Creates a topic. See admin.lua.
-function Client:create_topic(options)
-  Connection.check(self, "create_topic")
-  return admin.create_topic(self, options)
-end
+-- Administration: documented in the files below admin/.
+for name, method in pairs(admin) do Client[name] = method end
 
 args.public(Client)
 core.public(open, "kafka.connect")

@@ -9,6 +9,7 @@ local cluster = {}
 ---@field id integer
 ---@field host string
 ---@field port integer
+---@field rack string|nil
 local Broker = { __name = "kafka.Broker" }
 Broker.__index = Broker
 
@@ -85,6 +86,10 @@ function Cluster:__tostring()
   return table.concat(lines, "\n")
 end
 
+---Makes a broker of the core's row.
+---@return kafka.Broker
+function cluster.broker(raw) return setmetatable(raw, Broker) end
+
 local function by(field)
   return function(a, b) return a[field] < b[field] end
 end
@@ -93,7 +98,7 @@ end
 ---@return kafka.Cluster
 function cluster.picture(raw)
   table.sort(raw.brokers, by "id")
-  for _, b in ipairs(brokers(raw.brokers)) do setmetatable(b, Broker) end
+  for _, b in ipairs(brokers(raw.brokers)) do cluster.broker(b) end
   for _, t in ipairs(topics(raw.topics)) do
     t.name, t.topic = t.topic, nil
     table.sort(t.partitions, by "partition")

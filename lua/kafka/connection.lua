@@ -27,8 +27,9 @@ function Connection.new(settings, options)
     settings = settings,
     options = options,
     handles = {},
-    groups = {}, -- group -> handle
+    group_handles = {}, -- group -> handle
     created = {}, -- topic -> when this client created it: for a moment a broker may not have heard of it
+    altered = {}, -- topic or broker -> settings that this client has just changed, likewise
     feeds = setmetatable({}, { __mode = "k" }), -- open partitions
     brokers_setting = settings["bootstrap.servers"] or settings["metadata.broker.list"],
     closed = false,
@@ -61,7 +62,7 @@ end
 ---Takes what has come on every handle, so that an idle one piles nothing up.
 function Connection:serve()
   for _, h in ipairs(self.handles) do h:dispatch() end
-  for _, h in pairs(self.groups) do h:dispatch() end
+  for _, h in pairs(self.group_handles) do h:dispatch() end
 end
 
 local function is_client(self)
@@ -181,7 +182,7 @@ function Connection:close(timeout)
   local deadline = now() + timeout_of("close", timeout)
   local all = {}
   for _, h in ipairs(self.handles) do all[#all + 1] = h end
-  for _, h in pairs(self.groups) do all[#all + 1] = h end
+  for _, h in pairs(self.group_handles) do all[#all + 1] = h end
   for _, h in ipairs(all) do
     if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this client cannot close it") end
   end

@@ -33,11 +33,11 @@ local function options_of(client)
 end
 
 local function handle_of(client, op, name)
-  local h = client.groups[name]
+  local h = client.group_handles[name]
   if h then return h end
   local err
   h, err = handle.open("consumer", op, settings_of(client, name), options_of(client))
-  if h then client.groups[name] = h end
+  if h then client.group_handles[name] = h end
   return h, err
 end
 
@@ -82,9 +82,14 @@ function group.committed(client, name, what, timeout)
     return h.core:group_offsets(name, nil, ticket)
   end)
   if not answer then return nil, err end
-  err = rows_of.error("committed", answer.rows, h)
+  local found = answer.rows
+  if not what then
+    found = answer.rows[1].partitions
+    if answer.rows[1].err then return nil, errors.from(answer.rows[1].err, about) end
+  end
+  err = rows_of.error("committed", found, h)
   if err then return nil, err end
-  return committed_rows(answer.rows)
+  return committed_rows(found)
 end
 
 -- The library knows the coordinator but has no call that tells; its statistics do.

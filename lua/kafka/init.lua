@@ -15,6 +15,7 @@ local kafka = {
   mock = require("kafka.mock").open,
   log = require "kafka.log",
   errors = require "kafka.error",
+  default = require("kafka.admin.configs").default, -- for alter_configs: back to the default
 }
 
 ---Real Kafka brokers on this machine. Loaded when first used: it needs luv, the rest does not.

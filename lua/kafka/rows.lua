@@ -8,27 +8,36 @@ local Batch = require("kafka.message").Batch
 
 local rows = {}
 
-local row_fields = { topic = args.topic_name, partition = args.partition, offset = args.offset, metadata = args.metadata }
-local LIST = "a list of rows {topic, partition, offset}"
+local row_fields = { offset = args.offset, metadata = args.metadata }
 
----Checked copies of rows; a row by itself is a list of one.
----@param needs_offset boolean
-function rows.copy(op, what, needs_offset)
+---Checked copies of rows of partitions, none of them twice; a row by itself is a list of one.
+---@param fields table<string, table>|nil what a row may hold beside topic and partition, with validators
+---@param needed string[]|nil those that it must hold
+---@return table[]
+function rows.checked(op, what, fields, needed)
   if type(what) == "table" and rawget(what, "topic") ~= nil then what = { what } end
-  local list, seen = args.list(op, "rows", what, LIST), {}
+  local list, seen = args.list(op, "rows", what, "a list of rows {topic, partition, offset}"), {}
   if #list == 0 then args.fail(op, "rows", "a list of at least one row", what) end
+  local schema = { topic = args.topic_name, partition = args.partition }
+  for name, kind in pairs(fields or {}) do schema[name] = kind end
   for i, given in ipairs(list) do
     local label = ("rows[%d]"):format(i)
     if type(given) ~= "table" then args.fail(op, label, "a table {topic, partition, offset}", given) end
-    local row = args.fields(op, given, row_fields, label)
-    args.check(op, label .. ".topic", row.topic, args.topic_name)
-    args.check(op, label .. ".partition", row.partition, args.partition)
-    if needs_offset then args.check(op, label .. ".offset", row.offset, args.offset) end
+    local row = args.fields(op, given, schema, label)
+    for _, name in ipairs { "topic", "partition", table.unpack(needed or {}) } do
+      args.check(op, label .. "." .. name, row[name], schema[name])
+    end
     local place = ("%s[%d]"):format(row.topic, row.partition)
     if seen[place] then args.fail(op, label, ("of another partition than rows[%d]"):format(seen[place]), place) end
     seen[place], list[i] = i, row
   end
   return list
+end
+
+---The same for rows of offsets.
+---@param needs_offset boolean
+function rows.copy(op, what, needs_offset)
+  return rows.checked(op, what, row_fields, needs_offset and { "offset" } or nil)
 end
 
 -- Where reading goes on behind a message.

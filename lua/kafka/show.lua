@@ -145,8 +145,8 @@ end
 
 ---A kind of list: a function that gives a list of this kind, and its rows, their printing, and returns it.
 ---@param fields (string|table)[] the columns: names of fields, `show.maybe`, `show.made`
----@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves; foot:
----  fun(list): string|nil makes a last line
+---@param options table|nil none: what an empty list prints (default "none"); rows: false where rows print themselves; key: a
+---  field by which list["..."] finds its row; foot: fun(list): string|nil makes a last line
 ---@return fun(rows: table[]): table[]
 function show.list(fields, options)
   options = options or {}
@@ -156,6 +156,15 @@ function show.list(fields, options)
     local foot = options.foot and options.foot(self)
     return foot and text .. "\n" .. foot or text
   end }
+  local key = options.key
+  if key then
+    function meta.__index(list, wanted)
+      if type(wanted) ~= "string" then return nil end
+      for _, r in ipairs(list) do
+        if rawget(r, key) == wanted then return r end
+      end
+    end
+  end
   return function(rows)
     for _, r in ipairs(row and rows or {}) do row(r) end
     return setmetatable(rows, meta)
