@@ -36,11 +36,20 @@ static rd_kafka_error_t *unassign_each(rd_kafka_t *rk, const rd_kafka_topic_part
 
 static int consumer_remove(lua_State *L) { return apply(L, unassign_each, LK_TPL_NONE); }
 
+/* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
+ * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"). */
+static void settle(rd_kafka_t *rk) {
+  rd_kafka_topic_partition_list_t *list = NULL;
+  if (!rd_kafka_assignment(rk, &list)) rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* assign(rows) -> true | nil, err: fetches these and no others. */
 static int consumer_assign(lua_State *L) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
-  rd_kafka_resp_err_t err = rd_kafka_assign(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, list);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
+  settle(c->rk);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;
@@ -48,7 +57,9 @@ static int consumer_assign(lua_State *L) {
 
 /* unassign() -> true | nil, err: fetches none any more. */
 static int consumer_unassign(lua_State *L) {
-  rd_kafka_resp_err_t err = rd_kafka_assign(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, NULL);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, NULL);
+  settle(c->rk);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;

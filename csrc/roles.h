@@ -7,6 +7,7 @@
 extern const luaL_Reg lk_producer_methods[];
 extern const luaL_Reg lk_consumer_methods[];
 extern const luaL_Reg lk_group_methods[];
+extern const luaL_Reg lk_transaction_methods[];
 extern const luaL_Reg lk_inbox_roots[]; /* on the client: how an inbox is made */
 extern const luaL_Reg lk_offset_methods[];
 extern const luaL_Reg lk_metadata_methods[];

@@ -14,6 +14,7 @@ local errors = require "kafka.error"
 ---@field assigned boolean it is being fetched
 ---@field paused boolean
 ---@field stopped boolean|nil its offset does not exist
+---@field base integer where an aborted transaction goes back to
 ---@field stored integer|nil the next offset to commit
 
 local Assignment = {}
@@ -55,7 +56,8 @@ end
 ---@param start integer|nil nil: where the group has committed
 ---@return kafka.Part
 function Assignment:add(topic, partition, start)
-  local part = { topic = topic, partition = partition, start = start or STORED, taken = false, assigned = false,
+  start = start or STORED
+  local part = { topic = topic, partition = partition, start = start, base = start, taken = false, assigned = false,
     paused = false }
   self.by_topic[topic] = self.by_topic[topic] or {}
   self.by_topic[topic][partition] = part

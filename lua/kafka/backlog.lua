@@ -14,6 +14,7 @@ local function open()
     at = 0,
     n = 0,
     whole = false, -- all of it is in the caller's hand
+    count = 0, -- how many times something was handed out
     moved = {}, -- rows {topic, partition, offset}: where each partition stands when all is handled
   }, Backlog)
 end
@@ -24,20 +25,21 @@ end
 function Backlog:put(messages, moved)
   self.messages, self.done, self.at, self.n = messages or {}, 0, 0, messages and #messages or 0
   self.whole, self.moved = not messages, moved
+  if not messages then self.count = self.count + 1 end
 end
 
 ---The next message, or nil.
 function Backlog:next()
   local at = self.at + 1
   if at > self.n then return nil end
-  self.at = at
+  self.at, self.count = at, self.count + 1
   return self.messages[at]
 end
 
 ---All that is left at once, as a list.
 function Backlog:rest()
   local list = table.move(self.messages, self.at + 1, self.n, 1, {})
-  self.at = self.n
+  self.at, self.count = self.n, self.count + 1
   return list
 end
 
@@ -64,6 +66,14 @@ function Backlog:handled(f)
       f(m.topic, m.partition, m.offset + 1)
     end
   end
+end
+
+---Calls f(topic, partition, offset) for each partition of which something was handed out, what is in hand included.
+function Backlog:handed(f)
+  local done, whole = self.done, self.whole
+  self.done, self.whole = self.at, false
+  self:handled(f)
+  self.done, self.whole = done, whole
 end
 
 local function other(row, topic, partition) return row.partition ~= partition or row.topic ~= topic end

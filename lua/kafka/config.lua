@@ -63,7 +63,6 @@ config.is_secret = is_secret
 local refused = {
   both = {
     ["log.queue"] = { only = "true", why = "log lines never come from a thread" },
-    ["transactional.id"] = { why = "this version has no transactions yet" },
     ["enabled_events"] = { why = "the events are those that this library serves" },
   },
   producer = {

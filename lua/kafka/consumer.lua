@@ -123,7 +123,7 @@ local function open(options)
     backlog = self.backlog,
     auto_commit = policies.auto_commit,
     report = report,
-    start = reset.start(policies.reset),
+    start = function(topic, partition) return reset.start(h, policies.reset, topic, partition) end,
     cooperative = (settings["partition.assignment.strategy"] or ""):find("cooperative", 1, true) ~= nil,
     position = function(part) return self:position(part.topic, part.partition) end,
     on_assign = mine.on_assign,
@@ -347,7 +347,7 @@ function Consumer:lag(timeout)
     local earliest, latest = ask.watermarks(self.handle, "lag", part.topic, part.partition, math.max(0, deadline - now()))
     if not earliest then return nil, latest end
     local at = self.backlog:first(part.topic, part.partition) or self.parts:position(part)
-    if not at then at = part.start == reset.start "latest" and latest or earliest end
+    if not at then at = part.start == -1 and latest or earliest end
     local lag = math.max(0, latest - math.max(at, earliest))
     total = total + lag
     rows[i] = { topic = part.topic, partition = part.partition, position = at, latest = latest, lag = lag }

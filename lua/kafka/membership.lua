@@ -73,7 +73,7 @@ local function assign(self, record)
   local shown = {}
   for i, row in ipairs(rows) do
     local start
-    if known and not row.unknown then start = row.committed or self.policy.start end
+    if known and not row.unknown then start = row.committed or self.policy.start(row.topic, row.partition) end
     local part = parts:add(row.topic, row.partition, start)
     part.sent = row.committed
     shown[i] = { topic = row.topic, partition = row.partition, offset = row.committed }

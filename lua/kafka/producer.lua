@@ -11,6 +11,7 @@ local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local show = require "kafka.show"
+local transaction = require "kafka.transaction"
 
 local now = core.now
 
@@ -69,6 +70,9 @@ local function open(options)
     sent_failed = 0, -- failures that send has told of, or is about to: never flush's or close's
     linger = tonumber(settings["linger.ms"] or settings["queue.buffering.max.ms"] or 5) > 0,
     flushing = false,
+    transactional_id = settings["transactional.id"],
+    in_transaction = false,
+    consumers = {}, -- of the transaction: consumer -> rows whose offsets were sent
   }, Producer)
   return self
 end
@@ -271,9 +275,68 @@ function Producer:purge()
   return true
 end
 
+-- Transactions -------------------------------------------------------------------------------------------------------
+
+---Begins a transaction. The first time it also ends what an earlier producer of the same transactional.id has left, and
+---fences that one.
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil
+---rd_kafka_init_transactions, rd_kafka_begin_transaction
+function Producer:begin(timeout)
+  check(self, "begin")
+  return transaction.begin(self, timeout)
+end
+
+---Commits what was produced since begin, and the offsets that were sent: all or nothing.
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil retriable: commit again; abortable: abort; fatal: open a new producer
+---rd_kafka_commit_transaction
+function Producer:commit(timeout)
+  check(self, "commit")
+  return transaction.commit(self, timeout)
+end
+
+---Gives up what was produced since begin. Readers of committed messages never see it.
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil
+---rd_kafka_abort_transaction
+function Producer:abort(timeout)
+  check(self, "abort")
+  return transaction.abort(self, timeout)
+end
+
+---Makes a consumer's offsets part of the transaction: they are committed with it, or not at all.
+---@param consumer kafka.Consumer opened with enable_auto_commit = false
+---@param what kafka.Message|kafka.Batch|table|nil what was handled, or rows {topic, partition, offset} with the next offset to
+---  read (default: all that the consumer has handed out)
+---@param timeout number|nil seconds (default 10)
+---@return true|nil
+---@return kafka.Error|nil
+---rd_kafka_send_offsets_to_transaction
+function Producer:send_offsets(consumer, what, timeout)
+  check(self, "send_offsets")
+  return transaction.send_offsets(self, consumer, what, timeout)
+end
+
+---One transaction: begins, calls f(producer), commits. Where f raises or returns false, or nil and a reason, or a step fails, it
+---is aborted: f's own error is raised again, and after an error that may pass all of it is tried again. A consumer that took
+---part goes back to where the last transaction left it.
+---@param f fun(producer: kafka.Producer): ... may be called several times
+---@param options table|nil consumer kafka.Consumer: its offsets are sent before the commit; timeout seconds for all attempts
+---  (default 60); attempts integer at most
+---@return true|nil then what f returned
+---@return kafka.Error|nil why it was aborted; fatal: open a new producer
+function Producer:transaction(f, options)
+  check(self, "transaction")
+  return transaction.run(self, f, options)
+end
+
 -- The end ------------------------------------------------------------------------------------------------------------
 
----Flushes, gives up what is left, ends the client. Closing twice is harmless.
+---Aborts an open transaction, flushes, gives up what is left, ends the client. Closing twice is harmless.
 ---@param timeout number|nil seconds for the flush (default 10)
 ---Ctrl-C leaves it open, with all it holds; a handler's error is raised when it is closed.
 ---@return true|nil
@@ -288,7 +351,9 @@ function Producer:close(timeout)
   end
   if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this producer cannot close it") end
   local deadline, told = now() + timeout, self.failed_seen
+  local aborted
   local flushed, raised = pcall(function()
+    aborted = transaction.close(self, timeout)
     if not self:flush(timeout) and not h.closed and self:pending() > 0 then
       h.core:purge()
       h:await(function() return self:pending() == 0 end, now() + PURGE_TIME)
@@ -307,7 +372,7 @@ function Producer:close(timeout)
     if err then log.line(h.title, 3, tostring(err)) end
     error(raised, 0)
   end
-  if err then return nil, err end
+  if err or aborted then return nil, err or aborted end
   return true
 end
 

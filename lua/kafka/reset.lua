@@ -18,8 +18,14 @@ function reset.policy(setting) return meanings[setting] or "earliest" end
 -- librdkafka's numbers
 local named = { earliest = -2, latest = -1, error = -1000 }
 
----Where a partition starts of which nothing was committed: librdkafka's number of the place.
-function reset.start(policy) return named[policy] end
+---Where a partition starts of which nothing was committed: an offset, or librdkafka's number of the place.
+---@param h table handle
+function reset.start(h, policy, topic, partition)
+  if policy ~= "latest" then return named[policy] end
+  -- Looked up, so that it means now, and that one can go back to it.
+  local earliest, latest = ask.watermarks(h, "poll", topic, partition, LOOK_UP)
+  return earliest and latest or named[policy]
+end
 
 local function sentence(row, earliest, latest)
   if not earliest then return ("offset %d does not exist; reading goes on at the %s"):format(row.from, row.policy) end
