@@ -24,7 +24,9 @@ local function on_report(self, ticket, report)
   setmetatable(report, Report)
   f = f or self.on_delivery
   if f then return f(report, err) end
-  if err and not self.aborting then log.line(self.handle.title, 3, ("%s was lost: %s"):format(report.topic, err.message)) end
+  if err and not self.in_transaction then
+    log.line(self.handle.title, 3, ("%s was lost: %s"):format(report.topic, err.message))
+  end
 end
 
 ---@param h table the producer's handle; its reports come here from now on
@@ -35,7 +37,7 @@ function Delivery.new(h, on_delivery)
     on_delivery = on_delivery,
     callbacks = {}, -- ticket -> function
     tags = {},
-    aborting = false, -- what fails now was given up by the caller
+    in_transaction = false, -- whose outcome tells what failed
     left = {}, -- ticket of several messages -> reports still to come
   }, Delivery)
   h.last_ticket = EVERY

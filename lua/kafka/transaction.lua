@@ -73,6 +73,10 @@ local function step(p, op, timeout, start)
   end
 end
 
+local function is_open(p, yes)
+  p.in_transaction, p.delivery.in_transaction = yes, yes
+end
+
 local function checked_time(op, timeout)
   return args.optional(op, "timeout", timeout, args.seconds) or STEP_TIME
 end
@@ -83,6 +87,12 @@ local function init(p, op, timeout)
   local ok, err = step(p, op, timeout, function(ms, ticket) return p.handle.core:txn_init(ms, ticket) end)
   if ok then p.initialized = true end
   return ok, err
+end
+
+-- Failures that neither send nor flush has told of.
+local function untold(p)
+  local _, _, failed = p.handle.core:counts()
+  return failed - p.sent_failed - p.failed_seen
 end
 
 function transaction.begin(p, timeout)
@@ -96,7 +106,8 @@ function transaction.begin(p, timeout)
     return p.handle.core:txn_begin(0, ticket)
   end)
   if not ok then return nil, err end
-  p.in_transaction = true
+  p.untold = untold(p)
+  is_open(p, true)
   return true
 end
 
@@ -110,14 +121,8 @@ function transaction.commit(p, timeout)
   local ok, err = step(p, "commit", checked_time("commit", timeout), function(ms, ticket)
     return p.handle.core:txn_commit(ms, ticket)
   end)
-  if ok or err.fatal then p.in_transaction = false end
+  if ok or err.fatal then is_open(p, false) end
   return ok, err
-end
-
--- Failures that neither send nor flush has told of.
-local function untold(p)
-  local _, _, failed = p.handle.core:counts()
-  return failed - p.sent_failed - p.failed_seen
 end
 
 -- An abort that overtakes the announcement of the transaction's first partitions is refused by the coordinator, and librdkafka
@@ -130,20 +135,14 @@ end
 function transaction.abort(p, timeout)
   must_have_begun(p, "abort")
   timeout = checked_time("abort", timeout)
-  local before = untold(p)
-  p.delivery.aborting = true
-  local called, ok, err = pcall(function()
-    local deadline = now() + timeout
-    let_arrive(p, deadline)
-    return step(p, "abort", math.max(0, deadline - now()), function(ms, ticket)
-      return p.handle.core:txn_abort(ms, ticket)
-    end)
+  local deadline = now() + timeout
+  let_arrive(p, deadline)
+  local ok, err = step(p, "abort", math.max(0, deadline - now()), function(ms, ticket)
+    return p.handle.core:txn_abort(ms, ticket)
   end)
-  p.delivery.aborting = false
-  if not called then error(ok, 0) end
-  -- What an abort gives up was given up by the caller: neither flush nor close tells it as lost.
-  p.failed_seen = p.failed_seen + untold(p) - before
-  if ok or err.fatal then p.in_transaction = false end
+  -- What failed in an aborted transaction counts as told: neither flush nor close tells it as lost.
+  p.failed_seen = p.failed_seen + untold(p) - p.untold
+  if ok or err.fatal then is_open(p, false) end
   return ok, err
 end
 
@@ -152,7 +151,7 @@ end
 function transaction.close(p, timeout)
   if not p.in_transaction then return nil end
   local ok, err = transaction.abort(p, timeout)
-  p.in_transaction = false
+  is_open(p, false)
   return errors.new { name = "_FAIL", op = "close", category = "transaction", action = "retry", cause = err,
     message = ok and "the transaction was not committed: it is aborted"
       or "the transaction was not committed; the broker aborts it after transaction.timeout.ms" }
@@ -238,7 +237,7 @@ local function give_up(p, deadline)
   if not p.in_transaction then return end
   local ok, err = transaction.abort(p, math.max(ABORT_TIME, deadline - now()))
   if ok then return end
-  p.in_transaction = false
+  is_open(p, false)
   return err
 end
 
