@@ -150,7 +150,6 @@ describe("settings that the flows stand on", function()
     refused(kafka.connect, "enable_auto_commit", true, "commit says")
     refused(kafka.producer, "delivery_report_only_error", true, "every message has a report")
     refused(kafka.producer, "log_queue", false, "log lines")
-    refused(kafka.producer, "transactional_id", "t", "no transactions")
   end)
 
   it("never show a key, whatever is wrong with it", function()
