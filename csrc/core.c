@@ -20,7 +20,7 @@ static const luaL_Reg *const client_groups[] = {
     lk_client_methods,        lk_producer_methods,    lk_consumer_methods,  lk_group_methods,
     lk_inbox_roots,           lk_offset_methods,      lk_metadata_methods,  lk_admin_topic_methods,
     lk_admin_config_methods,  lk_admin_group_methods, lk_admin_acl_methods, lk_admin_user_methods,
-    lk_admin_cluster_methods, lk_oauth_methods,       NULL};
+    lk_admin_cluster_methods, lk_oauth_methods,       lk_transaction_methods, NULL};
 
 static int open_client(lua_State *L, rd_kafka_type_t type, int events) {
   lua_settop(L, 1);
