@@ -1,5 +1,5 @@
--- What the Lua contestants have in common, so that they differ in the module only: the command line, the values, the loops
--- around the module, the clock, the checks. Each gives its rows: what the loops call.
+-- What the Lua contestants have in common, so that they differ in the module only: the command line, the values, the clock, the
+-- checks, and the loops around calls that move many messages. A loop that calls once a message is the contestant's own.
 
 local contest = {}
 
@@ -14,7 +14,7 @@ local function value(number)
   return string.pack(form, number, filler)
 end
 
--- How the numbers 1 to n - 1 are sent; 0 was the first message, before the clock was started.
+-- How messages are moved. Sent are the numbers 1 to n - 1: 0 was the first message, before the clock was started.
 local loops = {}
 
 function loops.produce_many(produce_many, n)
@@ -25,9 +25,7 @@ function loops.produce_many(produce_many, n)
   end
 end
 
-function loops.produce(produce, n)
-  for i = 1, n - 1 do produce(value(i)) end
-end
+function loops.produce(produce_all, n) produce_all(value, n - 1) end
 
 loops.on_delivery = loops.produce
 
@@ -39,7 +37,7 @@ local function check(v, offset)
   return number
 end
 
--- How messages 0 to n - 1 are read: fetch gives a list of messages, or columns.
+-- fetch gives a list of messages, or columns.
 function loops.tables(fetch, n)
   local count, sum = 0, 0
   while count < n do

@@ -9,6 +9,11 @@ local function producer(work, on_delivery)
   handmade.flush()
 end
 
+local function produce_all(value, n)
+  local produce = handmade.produce
+  for i = 1, n do produce(value(i)) end
+end
+
 local function counted()
   local delivered, failed = handmade.flush()
   return delivered - failed, 0
@@ -27,11 +32,11 @@ contest.run(handmade.now, {
   end,
   produce = function(work)
     producer(work)
-    return { call = handmade.produce, finish = counted }
+    return { call = produce_all, finish = counted }
   end,
   on_delivery = function(work)
     producer(work, function(err, _, offset) contest.report(err, offset) end)
-    return { call = handmade.produce, finish = function()
+    return { call = produce_all, finish = function()
       handmade.flush()
       return contest.reports, contest.offsets
     end }

@@ -11,6 +11,15 @@ local function producer(work, on_delivery)
   return p
 end
 
+local function produce_all(p, topic)
+  return function(value, n)
+    for i = 1, n do
+      local ok, err = p:produce(topic, value(i))
+      if not ok then error(err) end
+    end
+  end
+end
+
 local function counted(p)
   return function()
     assert(p:flush(60))
@@ -36,13 +45,12 @@ contest.run(kafka.now, {
       close = function() p:close() end }
   end,
   produce = function(work)
-    local p, topic = producer(work), work.topic
-    return { call = function(value) assert(p:produce(topic, value)) end, finish = counted(p), close = function() p:close() end }
+    local p = producer(work)
+    return { call = produce_all(p, work.topic), finish = counted(p), close = function() p:close() end }
   end,
   on_delivery = function(work)
     local p = producer(work, function(report, err) contest.report(err, report.offset) end)
-    local topic = work.topic
-    return { call = function(value) assert(p:produce(topic, value)) end, finish = function()
+    return { call = produce_all(p, work.topic), finish = function()
       assert(p:flush(60))
       return contest.reports, contest.offsets
     end, close = function() p:close() end }
