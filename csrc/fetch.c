@@ -20,51 +20,63 @@ typedef struct span {
 
 static bool is_message(const rd_kafka_message_t *m) { return m && !m->err; }
 
-static bool stale(lk_inbox *b, const rd_kafka_message_t *m) {
-  lk_entry *e = lk_inbox_entry(b, m);
-  return !e || (!m->err && e->position >= 0 && m->offset < e->position);
+/* The entry of the message before: most of the time that of the next one too. */
+typedef struct cursor {
+  const rd_kafka_topic_t *rkt;
+  int32_t partition;
+  lk_entry *entry;
+} cursor;
+
+static lk_entry *entry_of(lk_inbox *b, cursor *c, const rd_kafka_message_t *m) {
+  if (c->entry && m->rkt == c->rkt && m->partition == c->partition) return c->entry;
+  *c = (cursor){m->rkt, m->partition, lk_inbox_entry(b, m)};
+  return c->entry;
 }
 
-/* Decides how far a take goes: one message at least where there is one, and none past max_bytes after the first. */
-static span measure(lua_State *L, lk_inbox *b, size_t max_bytes, size_t max_count) {
-  if (b->at == b->n) b->at = b->n = 0;
-  span s = {.end = b->at, .count = 0, .bytes = 0, .error = false};
-  for (;; s.end++) {
-    if (s.end == b->n && !lk_inbox_refill(L, b)) return s;
-    rd_kafka_message_t *m = b->held[s.end];
-    if (!m) continue;
-    if (stale(b, m)) {
-      lk_inbox_drop(b, s.end);
-      continue;
-    }
-    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
-    if (m->err) {
-      s.error = s.count == 0;
-      return s;
-    }
-    size_t size = m->len + m->key_len;
-    if (s.count == max_count || (s.count > 0 && s.bytes + size > max_bytes)) return s;
-    s.count++;
-    s.bytes += size;
-  }
+/* Notes where the entry will stand when the message, or the end of its partition, has been taken. */
+static void plan(lk_entry *e, const rd_kafka_message_t *m) {
+  int64_t next = m->err ? m->offset : m->offset + 1;
+  if (next > e->ahead) e->ahead = next;
+  e->ahead_eof = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+  e->moved = true;
 }
 
-/* Works out where each entry will stand when held[at..end) has been taken. */
-static void plan(lk_inbox *b, size_t end) {
+static void plan_nothing(lk_inbox *b) {
   for (size_t i = 0; i < b->n_entries; i++) {
     lk_entry *e = &b->entries[i];
     e->ahead = e->position;
     e->ahead_eof = e->eof;
     e->moved = false;
   }
-  for (size_t i = b->at; i < end; i++) {
-    const rd_kafka_message_t *m = b->held[i];
-    lk_entry *e = m ? lk_inbox_entry(b, m) : NULL;
-    if (!e) continue;
-    int64_t next = m->err ? m->offset : m->offset + 1;
-    if (next > e->ahead) e->ahead = next;
-    e->ahead_eof = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-    e->moved = true;
+}
+
+/* Decides how far a take goes, and plans it: one message at least where there is one, and none past max_bytes after the
+ * first. */
+static span measure(lua_State *L, lk_inbox *b, size_t max_bytes, size_t max_count) {
+  if (b->at == b->n) b->at = b->n = 0;
+  span s = {.end = b->at, .count = 0, .bytes = 0, .error = false};
+  cursor c = {NULL, 0, NULL};
+  plan_nothing(b);
+  for (;; s.end++) {
+    if (s.end == b->n && !lk_inbox_refill(L, b)) return s;
+    rd_kafka_message_t *m = b->held[s.end];
+    if (!m) continue;
+    lk_entry *e = entry_of(b, &c, m);
+    if (!e || (!m->err && e->position >= 0 && m->offset < e->position)) { /* out of date */
+      lk_inbox_drop(b, s.end);
+      continue;
+    }
+    if (m->err && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+      s.error = s.count == 0;
+      return s;
+    }
+    if (!m->err) {
+      size_t size = m->len + m->key_len;
+      if (s.count == max_count || (s.count > 0 && s.bytes + size > max_bytes)) return s;
+      s.count++;
+      s.bytes += size;
+    }
+    plan(e, m);
   }
 }
 
@@ -101,18 +113,21 @@ static void push_tables(lua_State *L, lk_inbox *b, const span *s) {
   lua_settop(L, batch);
 }
 
+/* All columns in one go: each message is looked at once, while it is in the processor's cache. */
 static void push_columns(lua_State *L, lk_inbox *b, const span *s, const int *fields, int n_fields) {
   int batch = lua_gettop(L);
-  for (int f = 0; f < n_fields; f++) {
-    lua_createtable(L, (int)s->count, 0);
-    lua_Integer n = 0;
-    for (size_t i = b->at; i < s->end; i++) {
-      if (!is_message(b->held[i])) continue;
-      lk_message_field(L, b->held[i], fields[f]);
-      lua_rawseti(L, -2, ++n);
+  for (int f = 0; f < n_fields; f++) lua_createtable(L, (int)s->count, 0);
+  lua_Integer n = 0;
+  for (size_t i = b->at; i < s->end; i++) {
+    const rd_kafka_message_t *m = b->held[i];
+    if (!is_message(m)) continue;
+    n++;
+    for (int f = 0; f < n_fields; f++) {
+      lk_message_field(L, m, fields[f]);
+      lua_rawseti(L, batch + 1 + f, n);
     }
-    lua_setfield(L, batch, lk_message_fields[fields[f]]);
   }
+  for (int f = n_fields - 1; f >= 0; f--) lua_setfield(L, batch, lk_message_fields[fields[f]]);
 }
 
 /* Sets batch.next = the rows {topic, partition, offset} of the partitions that the take moves. */
@@ -176,7 +191,6 @@ static int take_body(lua_State *L) {
   luaL_checkstack(L, 2 * LK_FIELDS + 8, NULL);
   int n_fields = read_fields(L, 4, fields);
   span s = measure(L, b, (size_t)lua_tointeger(L, 2), (size_t)lua_tointeger(L, 3));
-  plan(b, s.end);
   if (s.error) {
     settle(b, s.end); /* only ends of partitions are before it */
     return take_error(L, b);

@@ -11,20 +11,16 @@ const lk_class lk_message_class = {"kafka.message", no_meta};
 const char *const lk_message_fields[LK_FIELDS + 1] = {"topic", "partition", "offset",      "key", "value",
                                                       "headers", "timestamp", "leader_epoch", NULL};
 
-static void push_bytes(lua_State *L, const void *p, size_t len) {
-  if (p) {
-    lua_pushlstring(L, p, len);
-  } else {
-    lua_pushnil(L);
-  }
+/* Each pushes a field and is true, or pushes nothing and is false: where there is none. */
+
+static bool push_bytes(lua_State *L, const void *p, size_t len) {
+  if (p) lua_pushlstring(L, p, len);
+  return p;
 }
 
-static void push_headers(lua_State *L, const rd_kafka_message_t *m) {
+static bool push_headers(lua_State *L, const rd_kafka_message_t *m) {
   rd_kafka_headers_t *headers;
-  if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    lua_pushnil(L);
-    return;
-  }
+  if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
   size_t n = rd_kafka_header_cnt(headers), len;
   const char *name;
   const void *value;
@@ -33,62 +29,55 @@ static void push_headers(lua_State *L, const rd_kafka_message_t *m) {
     lua_createtable(L, 2, 0);
     lua_pushstring(L, name);
     lua_rawseti(L, -2, 1);
-    push_bytes(L, value, len);
-    lua_rawseti(L, -2, 2);
+    if (push_bytes(L, value, len)) lua_rawseti(L, -2, 2);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  return true;
 }
 
-static rd_kafka_timestamp_type_t push_timestamp(lua_State *L, const rd_kafka_message_t *m) {
-  rd_kafka_timestamp_type_t type;
-  int64_t ms = rd_kafka_message_timestamp(m, &type);
-  if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0) {
-    lua_pushnil(L);
-  } else {
-    lua_pushinteger(L, ms);
-  }
-  return type;
+static bool push_timestamp(lua_State *L, const rd_kafka_message_t *m, rd_kafka_timestamp_type_t *type) {
+  int64_t ms = rd_kafka_message_timestamp(m, type);
+  if (*type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0) return false;
+  lua_pushinteger(L, ms);
+  return true;
 }
 
-static void push_epoch(lua_State *L, const rd_kafka_message_t *m) {
+static bool push_epoch(lua_State *L, const rd_kafka_message_t *m) {
 #if RD_KAFKA_VERSION >= 0x020100ff
   int32_t epoch = rd_kafka_message_leader_epoch(m);
-  if (epoch >= 0) {
-    lua_pushinteger(L, epoch);
-    return;
-  }
+  if (epoch >= 0) lua_pushinteger(L, epoch);
+  return epoch >= 0;
 #else
-  (void)m;
+  (void)L, (void)m;
+  return false;
 #endif
-  lua_pushnil(L);
+}
+
+static bool push_integer(lua_State *L, lua_Integer n) {
+  lua_pushinteger(L, n);
+  return true;
+}
+
+static bool push_field(lua_State *L, const rd_kafka_message_t *m, int field, rd_kafka_timestamp_type_t *type) {
+  switch (field) {
+  case LK_TOPIC: return m->rkt && lua_pushstring(L, rd_kafka_topic_name(m->rkt));
+  case LK_PARTITION: return push_integer(L, m->partition);
+  case LK_OFFSET: return push_integer(L, m->offset);
+  case LK_KEY: return push_bytes(L, m->key, m->key_len);
+  case LK_VALUE: return push_bytes(L, m->payload, m->len);
+  case LK_HEADERS: return push_headers(L, m);
+  case LK_TIMESTAMP: return push_timestamp(L, m, type);
+  default: return push_epoch(L, m);
+  }
 }
 
 void lk_message_field(lua_State *L, const rd_kafka_message_t *m, int field) {
-  switch (field) {
-  case LK_TOPIC: lua_pushstring(L, m->rkt ? rd_kafka_topic_name(m->rkt) : NULL); break;
-  case LK_PARTITION: lua_pushinteger(L, m->partition); break;
-  case LK_OFFSET: lua_pushinteger(L, m->offset); break;
-  case LK_KEY: push_bytes(L, m->key, m->key_len); break;
-  case LK_VALUE: push_bytes(L, m->payload, m->len); break;
-  case LK_HEADERS: push_headers(L, m); break;
-  case LK_TIMESTAMP: push_timestamp(L, m); break;
-  default: push_epoch(L, m); break;
-  }
+  rd_kafka_timestamp_type_t type;
+  if (!push_field(L, m, field, &type)) lua_pushnil(L);
 }
 
 void lk_message_names(lua_State *L) {
   for (int i = 0; i < LK_FIELDS; i++) lua_pushstring(L, lk_message_fields[i]);
-}
-
-/* Sets field `i` of the table below the value on top; nil fields are left out. */
-static void set(lua_State *L, int names, int i) {
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    return;
-  }
-  lua_pushvalue(L, names + i);
-  lua_insert(L, -2);
-  lua_rawset(L, -3);
 }
 
 void lk_message_push(lua_State *L, const rd_kafka_message_t *m, int names, int topic, int meta) {
@@ -96,18 +85,18 @@ void lk_message_push(lua_State *L, const rd_kafka_message_t *m, int names, int t
   lua_pushvalue(L, names + LK_TOPIC);
   lua_pushvalue(L, topic);
   lua_rawset(L, -3);
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   for (int i = LK_PARTITION; i < LK_FIELDS; i++) {
-    if (i == LK_TIMESTAMP) {
-      rd_kafka_timestamp_type_t type = push_timestamp(L, m);
-      set(L, names, i);
-      if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
-        lua_pushliteral(L, "log_append");
-        lua_setfield(L, -2, "timestamp_type");
-      }
-      continue;
+    lua_pushvalue(L, names + i);
+    if (push_field(L, m, i, &type)) {
+      lua_rawset(L, -3);
+    } else {
+      lua_pop(L, 1);
     }
-    lk_message_field(L, m, i);
-    set(L, names, i);
+  }
+  if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
+    lua_pushliteral(L, "log_append");
+    lua_setfield(L, -2, "timestamp_type");
   }
   lua_pushvalue(L, meta);
   lua_setmetatable(L, -2);
