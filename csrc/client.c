@@ -144,6 +144,7 @@ void lk_client_shut(lk_client *c) {
   for (size_t i = 0; i < c->n_topics; i++) rd_kafka_topic_destroy(c->topics[i]);
   free(c->topics);
   c->topics = NULL;
+  c->last_topic = NULL;
   lk_port_close(c->port);
   let_go(c);
 }
@@ -180,13 +181,19 @@ static const luaL_Reg client_meta[] = {{"__gc", client_gc}, {"__tostring", clien
 const lk_class lk_client_class = {"kafka.client", client_meta};
 
 lk_client *lk_client_check(lua_State *L, int idx, int type) {
-  lk_client **h = lk_class_check(L, idx, &lk_client_class);
-  if (!*h || !(*h)->control) lk_misuse_error(L, "attempt to use a closed kafka client");
-  if (lk_client_forked(*h)) lk_misuse_error(L, "attempt to use a kafka client of the parent process after a fork");
-  if (type != LK_ANY && (int)(*h)->type != type) {
+  lk_class_check(L, idx, &lk_client_class);
+  lk_client *c = lk_client_again(L, idx);
+  if (type != LK_ANY && (int)c->type != type) {
     lk_misuse_error(L, "this kafka client is not a %s", type == RD_KAFKA_PRODUCER ? "producer" : "consumer");
   }
-  return *h;
+  return c;
+}
+
+lk_client *lk_client_again(lua_State *L, int idx) {
+  lk_client *c = *(lk_client **)lua_touserdata(L, idx);
+  if (!c || !c->control) lk_misuse_error(L, "attempt to use a closed kafka client");
+  if (lk_client_forked(c)) lk_misuse_error(L, "attempt to use a kafka client of the parent process after a fork");
+  return c;
 }
 
 static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *client) {
@@ -261,7 +268,15 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
   return c;
 }
 
+/* Whether the string at `name` is the name of the topic that was asked for last. */
+static bool is_last(lua_State *L, const lk_client *c, int name) {
+  size_t len;
+  const char *s = lua_type(L, name) == LUA_TSTRING ? lua_tolstring(L, name, &len) : NULL;
+  return s && c->last_topic && len == c->last_len && memcmp(s, rd_kafka_topic_name(c->last_topic), len) == 0;
+}
+
 rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name) {
+  if (is_last(L, c, name)) return c->last_topic; /* the common case of a stream of messages, made cheap */
   name = lua_absindex(L, name);
   const char *s = lk_opt_topic(L, name);
   /* The table says where in c->topics: it can be reached by debug.getuservalue, so it is not believed. */
@@ -277,7 +292,8 @@ rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int na
   lua_pop(L, 1);
   if (at >= 1 && (size_t)at <= c->n_topics && strcmp(rd_kafka_topic_name(c->topics[at - 1]), s) == 0) {
     lua_pop(L, 1);
-    return c->topics[at - 1];
+    c->last_len = strlen(s);
+    return c->last_topic = c->topics[at - 1];
   }
   rd_kafka_topic_t **grown = realloc(c->topics, (c->n_topics + 1) * sizeof *grown);
   if (!grown) luaL_error(L, "out of memory");
@@ -300,7 +316,7 @@ int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0
 static int drain_body(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, LK_ANY);
   lk_hand *h = &c->hand;
-  luaL_checkstack(L, 24, NULL);
+  luaL_checkstack(L, 40, NULL);
   h->list = 2;
   h->tail = lua_tointeger(L, 3);
   h->budget = (int)lua_tointeger(L, 4);
@@ -324,7 +340,6 @@ static int drain_body(lua_State *L) {
   return 2;
 }
 
-/* Nothing to drain: the common case of every call on a client, made cheap. */
 bool lk_client_idle(lk_client *c) {
   return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port) &&
          rd_kafka_queue_length(c->control) == 0;

@@ -44,6 +44,8 @@ typedef struct lk_client {
   lk_child *children;
   rd_kafka_topic_t **topics;
   size_t n_topics;
+  rd_kafka_topic_t *last_topic; /* the one asked for last, and the length of its name */
+  size_t last_len;
   void (*before_destroy)(void *); /* on the destroying thread */
   void *before_destroy_arg;
 } lk_client;
@@ -67,10 +69,13 @@ void lk_child_remove(lk_child *child);
  * the library is called. A check that succeeds allocates nothing. */
 lk_client *lk_client_check(lua_State *L, int idx, int type);
 
+/* The same for a userdata that was checked before in this call: whether it is still open. */
+lk_client *lk_client_again(lua_State *L, int idx);
+
 /* True in a child process forked after the client was opened: its threads do not exist there. */
 bool lk_client_forked(const lk_client *c);
 
-/* True where nothing waits to be drained. */
+/* True where nothing waits to be drained: the common case of every call on a client, made cheap. */
 bool lk_client_idle(lk_client *c);
 
 /* Pushes a new handle; `conf` is a box at `conf_box`; `events` come on top of those that every client takes. Where it fails,

@@ -10,6 +10,7 @@
 #include "message.h"
 #include "misuse.h"
 #include "opt.h"
+#include "report.h"
 #include "roles.h"
 
 #if RD_KAFKA_VERSION < 0x020000ff
@@ -100,7 +101,7 @@ static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", c
 static void open_process(void) {
   lk_client_init_process();
   lk_event_open();
-  lk_producer_open();
+  lk_report_open();
   lk_offset_open();
   lk_admin_topic_open();
   lk_admin_config_open();
@@ -117,6 +118,7 @@ static void open_classes(lua_State *L) {
   lk_class_open(L, &lk_client_class, client_groups);
   lk_class_open(L, &lk_message_class, none);
   lk_group_open(L);
+  lk_class_open(L, &lk_report_class, none);
   lk_inbox_open(L);
   lk_mock_open(L);
 }
@@ -135,5 +137,7 @@ int luaopen_kafka_core(lua_State *L) {
   lua_setfield(L, -2, "librdkafka_number");
   lk_class_push(L, &lk_message_class);
   lua_setfield(L, -2, "message");
+  lk_class_push(L, &lk_report_class);
+  lua_setfield(L, -2, "report");
   return 1;
 }

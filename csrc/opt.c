@@ -20,15 +20,21 @@ static int out_of_range(lua_State *L, int idx, const char *arg, lua_Integer min,
   return lk_misuse(L, idx, arg, wanted);
 }
 
-bool lk_opt_is_int(lua_State *L, int idx, lua_Integer min, lua_Integer max) {
+static bool read_int(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer *n) {
   int whole = 0;
-  lua_Integer n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &whole) : 0;
-  return whole && n >= min && n <= max;
+  *n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &whole) : 0;
+  return whole && *n >= min && *n <= max;
+}
+
+bool lk_opt_is_int(lua_State *L, int idx, lua_Integer min, lua_Integer max) {
+  lua_Integer n;
+  return read_int(L, idx, min, max, &n);
 }
 
 lua_Integer lk_opt_int(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
-  if (!lk_opt_is_int(L, idx, min, max)) out_of_range(L, idx, arg, min, max);
-  return lua_tointeger(L, idx);
+  lua_Integer n;
+  if (!read_int(L, idx, min, max, &n)) out_of_range(L, idx, arg, min, max);
+  return n;
 }
 
 lua_Integer lk_opt_int_or(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max, lua_Integer none) {
@@ -68,10 +74,11 @@ const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max) {
 }
 
 const char *lk_opt_bytes(lua_State *L, int idx, const char *arg, size_t *len) {
+  int type = lua_type(L, idx);
+  if (type == LUA_TSTRING) return lua_tolstring(L, idx, len);
+  if (type != LUA_TNIL && type != LUA_TNONE) lk_misuse(L, idx, arg, "a string or nil");
   *len = 0;
-  if (lua_isnoneornil(L, idx)) return NULL;
-  if (lua_type(L, idx) != LUA_TSTRING) lk_misuse(L, idx, arg, "a string or nil");
-  return lua_tolstring(L, idx, len);
+  return NULL;
 }
 
 int lk_opt_ms(lua_State *L, int idx) {

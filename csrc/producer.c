@@ -1,6 +1,5 @@
-/* Producing: one message, many in one crossing, what is pending, flush and purge. Every accepted message has one report: the
- * delivery event, handed over as a record or, for ticket 0 and success, counted. When to wait, to retry and to give up is
- * Lua's. */
+/* Producing: one message, many in one crossing, what is pending, flush and purge. Every accepted message has one report, see
+ * report.c. When to wait, to retry and to give up is Lua's. */
 #include "error.h"
 #include "job.h"
 #include "message.h"
@@ -61,19 +60,28 @@ static lk_box *read_headers(lua_State *L, int idx) {
   return box;
 }
 
-/* produce(topic, value, key, partition, timestamp, headers, ticket) -> true | nil, err */
+/* produce(topic, value, ticket, key, partition, timestamp, headers) -> true | false: drain first, call again | nil, err
+ * Most messages have no more than the first three. */
 static int producer_produce(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
-  lua_settop(L, 8);
-  item m;
+  item m = {.partition = RD_KAFKA_PARTITION_UA};
+  lk_box *headers = NULL;
   m.value = lk_opt_bytes(L, 3, "value", &m.value_len);
-  m.key = lk_opt_bytes(L, 4, "key", &m.key_len);
-  m.partition = lua_isnil(L, 5) ? RD_KAFKA_PARTITION_UA : lk_opt_partition(L, 5);
-  m.timestamp = read_timestamp(L, 6);
-  m.ticket = (void *)(intptr_t)lk_ticket(L, 8);
-  lk_box *headers = read_headers(L, 7);
-  rd_kafka_topic_t *topic = lk_client_topic(L, lk_client_check(L, 1, RD_KAFKA_PRODUCER), 1, 2);
-  c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  m.ticket = (void *)(intptr_t)lk_ticket(L, 4);
+  if (lua_gettop(L) > 4) {
+    lua_settop(L, 8);
+    m.key = lk_opt_bytes(L, 5, "key", &m.key_len);
+    if (!lua_isnil(L, 6)) m.partition = lk_opt_partition(L, 6);
+    m.timestamp = read_timestamp(L, 7);
+    headers = read_headers(L, 8);
+    c = lk_client_again(L, 1);
+  }
+  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
+  c = lk_client_again(L, 1);
+  if (!c->draining && !lk_client_idle(c)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
   rd_kafka_resp_err_t err = hand_over(c, topic, &m, headers);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
@@ -158,17 +166,71 @@ typedef struct span {
   lua_Integer at, last;
 } span;
 
+/* ---- small messages in one call of the library, which then reads the clock and locks the topic once for all of them ---- */
+
+#define SMALL 800 /* bytes that no message.max.bytes refuses: it is 1000 at least, and counts some 70 for itself */
+#define FEW 128
+
+/* Messages of keys and values only: their partition and the time of each are the library's to choose. */
+static bool is_plain(lua_State *L) { return lua_isnil(L, 5) && lua_isnil(L, 6) && lua_isnil(L, 7); }
+
+/* The bytes on top of the stack, popped: what holds them is a column, and nothing here allocates. */
+static bool pop_small(lua_State *L, void **bytes, size_t *len) {
+  int type = lua_type(L, -1);
+  *bytes = type == LUA_TSTRING ? (void *)lua_tolstring(L, -1, len) : NULL;
+  if (!*bytes) *len = 0;
+  lua_pop(L, 1);
+  return (*bytes || type == LUA_TNIL) && *len <= SMALL / 2;
+}
+
+/* Reads small messages from `at` on; returns how many there are before one that is not: larger, or no message at all. */
+static int read_few(lua_State *L, const span *s, rd_kafka_message_t *few) {
+  bool keys = !lua_isnil(L, 4);
+  int n = 0;
+  for (lua_Integer i = s->at; i <= s->last && n < FEW; i++, n++) {
+    rd_kafka_message_t *m = &few[n];
+    *m = (rd_kafka_message_t){._private = s->ticket};
+    lua_rawgeti(L, 3, i);
+    if (!pop_small(L, &m->payload, &m->len)) break;
+    if (!keys) continue;
+    lua_rawgeti(L, 4, i);
+    if (!pop_small(L, &m->key, &m->key_len)) break;
+  }
+  return n;
+}
+
+/* Hands over small messages; returns the error of the first that is refused. Small ones are refused for a reason that lasts (a
+ * full queue, a topic that does not exist): none after it is accepted. */
+static rd_kafka_resp_err_t hand_over_few(lua_State *L, span *s) {
+  rd_kafka_message_t few[FEW];
+  int n;
+  while ((n = read_few(L, s, few)) > 0) {
+    lk_client *c = lk_client_again(L, 1);
+    int accepted = rd_kafka_produce_batch(s->topic, RD_KAFKA_PARTITION_UA, FLAGS, few, n);
+    c->accepted += accepted;
+    s->at += accepted;
+    if (accepted < n) return few[accepted].err;
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 /* The part that raises, where an entry has changed since it was checked or memory is out; span.at tells how far it came. */
 static int many_body(lua_State *L) {
   span *s = lua_touserdata(L, 11);
   luaL_checkstack(L, 16, NULL);
+  lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  bool plain = is_plain(L);
   for (; s->at <= s->last; s->at++) {
     item m;
-    read_item(L, s->at, &m);
-    m.ticket = s->ticket;
-    lk_box *headers = read_headers(L, column(L, 7, s->at));
-    lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER); /* closed since, it would have taken the topic with it */
-    rd_kafka_resp_err_t err = hand_over(c, s->topic, &m, headers);
+    rd_kafka_resp_err_t err = plain ? hand_over_few(L, s) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (!err) {
+      if (s->at > s->last) break;
+      read_item(L, s->at, &m);
+      m.ticket = s->ticket;
+      lk_box *headers = read_headers(L, column(L, 7, s->at));
+      lk_client *c = lk_client_again(L, 1); /* closed since, it would have taken the topic with it */
+      err = hand_over(c, s->topic, &m, headers);
+    }
     if (err) {
       lk_error_push(L, err, NULL);
       return 1;
@@ -245,58 +307,6 @@ static int producer_flush(lua_State *L) {
   j->ms = ms;
   return lk_job_start(L, lua_gettop(L), ticket);
 }
-
-/* ---- delivery reports ---- */
-
-static void set_int(lua_State *L, const char *name, lua_Integer n) {
-  lua_pushinteger(L, n);
-  lua_setfield(L, -2, name);
-}
-
-static void set_field(lua_State *L, const char *name, const rd_kafka_message_t *m, int field) {
-  lk_message_field(L, m, field);
-  lua_setfield(L, -2, name);
-}
-
-/* A report: topic, partition, and offset and timestamp, or err and what was to be sent. */
-static void push_report(lua_State *L, const rd_kafka_message_t *m) {
-  lua_createtable(L, 0, m->err ? 8 : 4);
-  set_field(L, "topic", m, LK_TOPIC);
-  if (m->partition >= 0) set_int(L, "partition", m->partition);
-  if (m->offset >= 0) set_int(L, "offset", m->offset);
-  set_field(L, "timestamp", m, LK_TIMESTAMP);
-  if (!m->err) return;
-  lk_error_push(L, m->err, NULL);
-  lua_setfield(L, -2, "err");
-  set_field(L, "key", m, LK_KEY);
-  set_field(L, "value", m, LK_VALUE);
-  set_field(L, "headers", m, LK_HEADERS);
-}
-
-static bool push_delivery(lua_State *L, lk_hand *h) {
-  while (h->budget > 0) {
-    if (!h->message) h->message = rd_kafka_event_message_next(h->event);
-    const rd_kafka_message_t *m = h->message;
-    if (!m) return true;
-    intptr_t ticket = (intptr_t)m->_private;
-    if (ticket != 0 || m->err) {
-      lua_pushinteger(L, -1 - ticket); /* below 0: Lua sees at once that it is a report */
-      push_report(L, m);
-      lk_hand_put(L, h);
-    } else {
-      h->budget--;
-    }
-    h->message = NULL;
-    if (m->err) {
-      h->failed++;
-    } else {
-      h->delivered++;
-    }
-  }
-  return false;
-}
-
-void lk_producer_open(void) { lk_event_register(RD_KAFKA_EVENT_DR, push_delivery); }
 
 const luaL_Reg lk_producer_methods[] = {
     {"produce", producer_produce}, {"check_many", producer_check_many}, {"produce_many", producer_many},

@@ -19,7 +19,6 @@ extern const luaL_Reg lk_admin_user_methods[];
 extern const luaL_Reg lk_admin_cluster_methods[];
 extern const luaL_Reg lk_oauth_methods[];
 
-void lk_producer_open(void);
 void lk_offset_open(void);
 void lk_group_open(lua_State *L);
 void lk_admin_topic_open(void);

@@ -110,6 +110,7 @@ struct lk_port {
   int fd[2];
   bool closed;
   lk_task *first, **last;
+  atomic_bool filled; /* the same as first != NULL, to be asked without the lock */
   pthread_mutex_t lock;
 };
 
@@ -164,12 +165,7 @@ bool lk_port_wait(lk_port *p, int ms) {
   return true;
 }
 
-bool lk_port_idle(lk_port *p) {
-  pthread_mutex_lock(&p->lock);
-  bool idle = p->first == NULL;
-  pthread_mutex_unlock(&p->lock);
-  return idle;
-}
+bool lk_port_idle(lk_port *p) { return !atomic_load(&p->filled); }
 
 lk_task *lk_port_take(lk_port *p) {
   pthread_mutex_lock(&p->lock);
@@ -177,6 +173,7 @@ lk_task *lk_port_take(lk_port *p) {
   if (t) {
     p->first = t->next;
     if (!p->first) p->last = &p->first;
+    atomic_store(&p->filled, p->first != NULL);
     t->next = NULL;
   }
   pthread_mutex_unlock(&p->lock);
@@ -194,6 +191,7 @@ static void task_main(void *arg) {
   if (!closed) {
     *p->last = t;
     p->last = &t->next;
+    atomic_store(&p->filled, true);
   }
   pthread_mutex_unlock(&p->lock);
   if (closed) {

@@ -16,14 +16,14 @@ static int read_list(lua_State *L) {
   return 1;
 }
 
-/* produce("t", "v", nil, nil, nil, list, TICKET) */
+/* produce("t", "v", TICKET, nil, nil, nil, list) */
 static bool produce(lua_State *L, int list) {
   lua_getglobal(L, "producer");
   lua_pushliteral(L, "t");
   lua_pushliteral(L, "v");
+  lua_pushinteger(L, TICKET);
   for (int i = 0; i < 3; i++) lua_pushnil(L);
   lua_pushvalue(L, list);
-  lua_pushinteger(L, TICKET);
   bool ok = fz_method(L, list + 1, "produce", 7, 1);
   if (ok) ok = lua_toboolean(L, -1);
   lua_settop(L, list);

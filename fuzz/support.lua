@@ -68,7 +68,7 @@ local function open_producer()
   function reenter(how)
     local p = producer
     if how == 0 then return p:close() end
-    if how % 4 == 1 then p:produce("t", "again", nil, nil, nil, { { "a", "b" } }, 5) end
+    if how % 4 == 1 then p:produce("t", "again", 5, nil, nil, nil, { { "a", "b" } }) end
     if how % 4 == 2 then p:drain(strayed, last(strayed), 10) end
     if how % 4 == 3 then p:purge() end
     p:counts()

@@ -49,10 +49,11 @@ describe("where memory runs out", function()
             local function down(level)
               if level > 0 then return (down(level - 1)) end
               process.refuse_memory(n)
-              return p:produce("first", "v", "k", nil, nil, headers, 0)
+              return p:produce("first", "v", 0, "k", nil, nil, headers)
             end
             return down(deep)
           end)
+          p:drain({}, 0, 1000000) -- it accepts nothing before
           local ok, result = coroutine.resume(co)
           process.refuse_memory(-1)
           local now = p:counts()

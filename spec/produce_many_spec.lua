@@ -6,7 +6,7 @@ local try = require "spec.support.try"
 local mock, brokers
 
 setup(function()
-  mock = assert(kafka.mock { topics = { first = 1, two = 2 } })
+  mock = assert(kafka.mock { topics = { first = 1, two = 2, order = 1 } })
   brokers = mock.brokers
 end)
 teardown(function() mock:close() end)
@@ -42,6 +42,34 @@ describe("produce_many", function()
     assert.equal(1700000000123, batch[2].timestamp)
     assert.same({ { "h", "x" } }, batch[3].headers)
     assert.is_nil(batch[1].headers)
+  end)
+
+  it("keeps the order of small, large and refused messages, with holes and keys", function()
+    local p <close> = open { message_max_bytes = 3000 }
+    local values, keys, expected, n = {}, {}, {}, 1000
+    for i = 1, n do
+      local size = i % 300 == 7 and 4000 or i % 7 == 0 and 900 or 10
+      values[i] = i % 50 ~= 3 and ("%04d"):format(i) .. ("."):rep(size) or nil
+      keys[i] = i % 3 == 0 and ("k"):rep(i % 600 + 1) or nil
+      if size < 4000 then expected[#expected + 1] = i end
+    end
+    local offset
+    assert(p:send("order", "first", { on_delivery = function(r) offset = r.offset end }))
+    local ok, err = p:produce_many("order", values, { keys = keys, n = n })
+    assert.is_nil(ok)
+    assert.equal(#expected, err.accepted)
+    local refused = {}
+    for i, row in ipairs(err.refused) do refused[i] = row.index end
+    assert.same({ 7, 307, 607, 907 }, refused)
+    assert(p:flush())
+    local k <close> = assert(kafka.connect { brokers = brokers })
+    local part <close> = assert(k:partition("order", 0, { offset = offset + 1 }))
+    local got = try.read_all(part)
+    assert.equal(#expected, #got)
+    for i, m in ipairs(got) do
+      assert.equal(values[expected[i]], m.value)
+      assert.equal(keys[expected[i]], m.key)
+    end
   end)
 
   it("gives one report for each message", function()

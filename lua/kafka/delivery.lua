@@ -3,26 +3,29 @@
 
 local errors = require "kafka.error"
 local log = require "kafka.log"
-local Report = require "kafka.report"
+require "kafka.report"
 
 local Delivery = {}
 Delivery.__index = Delivery
 
 local EVERY = 1 -- the ticket of messages whose reports all go to the producer's on_delivery
 
--- Exactly one call.
-local function on_report(self, ticket, report)
-  local f, tag = self.callbacks[ticket], self.tags[ticket]
-  if ticket > EVERY then self:count_off(ticket, 1) end
-  local raw, err = report.err, nil
-  if raw then
-    report.err = nil
-    err = errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition,
-      user = self.handle.facts.user, cause = raw.name == "_MSG_TIMED_OUT" and self.handle:reason() or nil })
+-- The error of a failed report, which carries what was to be sent besides.
+local function failure_of(self, report)
+  local raw = report.err
+  report.err = nil
+  return errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition,
+    user = self.handle.facts.user, cause = raw.name == "_MSG_TIMED_OUT" and self.handle:reason() or nil })
+end
+
+---One report of the core's: makes exactly one call.
+function Delivery:take_report(ticket, report)
+  local err = report.err and failure_of(self, report)
+  local f = self.on_delivery
+  if ticket > EVERY then
+    f, report.tag = self.callbacks[ticket] or f, self.tags[ticket]
+    self:count_off(ticket, 1)
   end
-  report.tag = tag
-  setmetatable(report, Report)
-  f = f or self.on_delivery
   if f then return f(report, err) end
   if err and not self.in_transaction then
     log.line(self.handle.title, 3, ("%s was lost: %s"):format(report.topic, err.message))
@@ -41,7 +44,7 @@ function Delivery.new(h, on_delivery)
     left = {}, -- ticket of several messages -> reports still to come
   }, Delivery)
   h.last_ticket = EVERY
-  h.on_report = function(ticket, report) return on_report(self, ticket, report) end
+  h.reports = self
   return self
 end
 

@@ -31,23 +31,36 @@ local function when_room(h, timeout, try)
   return ok, raw
 end
 
----Hands over one message.
+-- Serves what has come, then hands over. Nothing has come most of the time: it is the core that looks, in the same call.
+local function hand_over(h, topic, value, o, ticket)
+  if h.left then h:dispatch() end
+  while true do
+    local ok, raw
+    if o then
+      ok, raw = h.core:produce(topic, value, ticket, o.key, o.partition, o.timestamp, o.headers)
+    else
+      ok, raw = h.core:produce(topic, value, ticket)
+    end
+    if ok ~= false then return ok, raw end
+    h:dispatch()
+  end
+end
+
+---Serves what has come, and hands over one message.
 ---@param delivery table the producer's
----@param o table checked options: key, partition, timestamp, headers, timeout
+---@param o table|nil checked options: key, partition, timestamp, headers, timeout
 ---@param ticket integer
 ---@return true|nil
 ---@return kafka.Error|nil not accepted; raises where a handler raised meanwhile: not accepted either
 function enqueue.one(delivery, topic, value, o, ticket)
   local h = delivery.handle
-  local client = h.core
-  local ok, raw = client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
-  if not ok and raw.name == "_QUEUE_FULL" and o.timeout ~= 0 then
-    ok, raw = when_room(h, o.timeout, function()
-      return client:produce(topic, value, o.key, o.partition, o.timestamp, o.headers, ticket)
-    end)
-  end
+  local ok, raw = hand_over(h, topic, value, o, ticket)
   if ok then return true end
-  return nil, refused(h, raw, topic, o.partition)
+  if raw.name == "_QUEUE_FULL" and not (o and o.timeout == 0) then
+    ok, raw = when_room(h, o and o.timeout, function() return hand_over(h, topic, value, o, ticket) end)
+    if ok then return true end
+  end
+  return nil, refused(h, raw, topic, o and o.partition)
 end
 
 local many_options = {
@@ -103,7 +116,7 @@ function enqueue.many(delivery, topic, values, options)
   local missing = #run.refused + (n - run.at + 1)
   if missing > 0 then delivery:count_off(ticket, missing) end
   if await.is_interrupt(run.raised) then error(run.raised, 0) end
-  if run.raised ~= nil and h.failure == nil then h.failure = run.raised end -- the next call raises it
+  if run.raised ~= nil then h:fail_later(run.raised) end -- the next call raises it
   if not run.first then return n end
   return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = refused_rows(run.refused),
     message = ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })

@@ -13,6 +13,8 @@ local events = require "kafka.events"
 local json = require "kafka.json"
 local log = require "kafka.log"
 
+local math_type = math.type
+
 local Handle = {}
 Handle.__index = Handle
 Handle.__name = "kafka.handle"
@@ -94,7 +96,7 @@ function handle.over(client, options, title)
     oauth_token = options.oauth_token,
     stranger = options.stranger, -- its group is made up: that nobody may read in it means nothing
     facts = NO_FACTS, -- what the words of its errors need to know
-    on_report = nil, -- function(ticket, report), a producer's
+    reports = nil, -- a producer's: reports:take_report(ticket, report)
     last_error = nil, -- the last error event, and when it came
     last_error_at = 0,
     unsolved = false, -- whether that error will not pass by itself, and nothing was answered since
@@ -104,6 +106,7 @@ function handle.over(client, options, title)
     seen = {}, -- name of an error event -> true
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
+    left = false, -- whether records or a failure wait for the next dispatch
     closed = false,
   }, Handle)
 end
@@ -137,11 +140,20 @@ function Handle:tell(err)
   log.line(self.title, 4, tostring(err))
 end
 
+-- What the call itself cannot raise now is raised by the next dispatch; the first such error, the others are logged.
+function Handle:fail_later(err)
+  if self.failure == nil then
+    self.failure, self.left = err, true
+  else
+    log.line(self.title, 3, "a handler raised: " .. tostring(err))
+  end
+end
+
 local function one(self, key, payload)
-  if math.type(key) ~= "integer" then return events.take(self, key, payload) end
+  if math_type(key) ~= "integer" then return events.take(self, key, payload) end
   if key < 0 then
     if not payload.err then self:heard() end
-    return self.on_report(-1 - key, payload)
+    return self.reports:take_report(-1 - key, payload)
   end
   local f = self.waiting[key]
   self.waiting[key] = nil
@@ -149,23 +161,25 @@ local function one(self, key, payload)
   if f then return f(payload) end
 end
 
-local function run(self)
+local function all(self)
   local list = self.list
   while self.head < self.tail do
     local at = self.head
     local key, payload = list[at + 1], list[at + 2]
     list[at + 1], list[at + 2] = nil, nil
     self.head = at + 2
-    local ok, err = pcall(one, self, key, payload)
-    if not ok then
-      if self.failure == nil then
-        self.failure = err
-      else
-        log.line(self.title, 3, "a handler raised: " .. tostring(err))
-      end
-    end
+    one(self, key, payload)
   end
-  self.head, self.tail = 0, 0
+end
+
+-- One protected call for as many records as raise nothing: most of the time for all.
+local function run(self)
+  self.left = true
+  repeat
+    local ok, err = pcall(all, self)
+    if not ok then self:fail_later(err) end
+  until ok
+  self.head, self.tail, self.left = 0, 0, self.failure ~= nil
 end
 
 ---Takes what has come and runs its handlers, all of them; then raises the first error of a handler.
@@ -185,7 +199,7 @@ function Handle:dispatch()
   if n > 0 and self.wake then self.wake() end
   local failure = self.failure
   if failure ~= nil then
-    self.failure = nil
+    self.failure, self.left = nil, self.head < self.tail
     error(failure, 0)
   end
   return n

@@ -23,6 +23,9 @@ Producer.__name = "kafka.Producer"
 local DEFAULT_TIMEOUT = 10 -- seconds
 local PURGE_TIME = 1 -- seconds that close waits for the reports of what it gave up
 
+-- Every producer and its handle: what is no producer is not in it. To look here is cheaper than to ask for a metatable.
+local handles = setmetatable({}, { __mode = "k" })
+
 local own_options = {
   on_delivery = args.func,
   on_error = args.func,
@@ -74,18 +77,19 @@ local function open(options)
     in_transaction = false,
     consumers = {}, -- of the transaction: consumer -> rows whose offsets were sent
   }, Producer)
+  self.common = self.delivery:take() -- the ticket of messages that have neither function nor tag of their own
+  handles[self] = h
   return self
 end
 
 local function check(self, op)
-  if getmetatable(self) ~= Producer then args.fail(op, "the object", "a kafka.Producer", self) end
+  if not handles[self] then args.fail(op, "the object", "a kafka.Producer", self) end
   if self.handle.closed then args.misuse(op, "attempt to use a closed kafka.Producer") end
   return self.handle
 end
 
 -- Producing ----------------------------------------------------------------------------------------------------------
 
-local none = {}
 local counts_row = show.row { "accepted", "delivered", "failed", "pending" }
 
 ---Hands one message to the producer's queue. The report comes later, while any call on this producer runs.
@@ -98,10 +102,12 @@ local counts_row = show.row { "accepted", "delivered", "failed", "pending" }
 ---@return kafka.Error|nil not accepted, and never to be reported: action "wait" where the queue stayed full
 ---rd_kafka_produce, rd_kafka_producev
 function Producer:produce(topic, value, options)
-  local h = check(self, "produce")
-  h:dispatch()
+  local h = handles[self]
+  -- Most messages need no more than this one crossing: nothing waits to be served, and the queue has room.
+  if options == nil and h and not h.left and not h.closed and h.core:produce(topic, value, self.common) then return true end
+  check(self, "produce")
   local delivery = self.delivery
-  if options == nil then return enqueue.one(delivery, topic, value, none, delivery:take()) end
+  if options == nil then return enqueue.one(delivery, topic, value, nil, self.common) end
   local o = args.fields("produce", options, message_options)
   local ticket = delivery:take(o.on_delivery, o.tag)
   local done, ok, err = pcall(enqueue.one, delivery, topic, value, o, ticket)
@@ -148,7 +154,6 @@ end
 ---  to the producer's on_delivery, else to the log
 function Producer:send(topic, value, options)
   local h = check(self, "send")
-  h:dispatch()
   local o = args.fields("send", options, message_options)
   local timeout = o.timeout or DEFAULT_TIMEOUT
   local deadline = now() + timeout

@@ -1,5 +1,6 @@
 -- What became of one produced message. Knows no producer.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 
 ---@class kafka.Report
@@ -11,9 +12,7 @@ local args = require "kafka.args"
 ---@field key string|nil on failure: what was to be sent
 ---@field value string|nil on failure
 ---@field headers table|nil on failure
-local Report = {}
-Report.__index = Report
-Report.__name = "kafka.Report"
+local Report = core.report -- the core gives each report this metatable
 
 function Report:__tostring()
   args.object("tostring", self, Report)
@@ -21,5 +20,3 @@ function Report:__tostring()
   if self.offset then return ("delivered to %s at offset %d"):format(where, self.offset) end
   return "not delivered to " .. where
 end
-
-return Report
