@@ -161,11 +161,13 @@ static int topic_delete_records(lua_State *L) {
 
 static void set_rows(lua_State *L, const rd_kafka_topic_result_t **results, size_t n) {
   lua_createtable(L, (int)n, 0);
+  lua_Integer rows = 0;
   for (size_t i = 0; i < n; i++) {
+    if (!results[i]) continue; /* librdkafka leaves a hole where the broker answers fewer topics than were asked for */
     lua_createtable(L, 0, 2);
     lk_set_string(L, "topic", rd_kafka_topic_result_name(results[i]));
     lk_set_code(L, rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_error_string(results[i]));
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+    lua_rawseti(L, -2, ++rows);
   }
   lua_setfield(L, -2, "rows");
 }

@@ -127,12 +127,23 @@ function call.judge(op, list)
   return list
 end
 
----A checked copy of a list of names.
+---Raises where a name stands twice: brokers answer it once, and librdkafka then has a hole in its answer.
+---@param names string[]
+function call.once(op, arg, names)
+  local seen = {}
+  for _, name in ipairs(names) do
+    if seen[name] then args.misuse(op, ("%s must name each once, got %s twice"):format(arg, core.show(name))) end
+    seen[name] = true
+  end
+end
+
+---A checked copy of a list of names, each there once.
 ---@param kind table validator of each
 function call.names(op, arg, list, kind)
   local copy = args.list(op, arg, list, "a list of names")
   if #copy == 0 then args.fail(op, arg, "a list of at least one name", list) end
   for i, name in ipairs(copy) do args.check(op, ("%s[%d]"):format(arg, i), name, kind) end
+  call.once(op, arg, copy)
   return copy
 end
 

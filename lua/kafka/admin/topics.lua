@@ -120,11 +120,14 @@ function Topics:create_topics(topics, options)
   local list = args.list(op, "topics", topics, "a list of topics")
   if #list == 0 then args.fail(op, "topics", "a list of at least one", topics) end
   local o = args.fields(op, options, request_options)
+  local names = {}
   for i, given in ipairs(list) do
     local mine
     list[i], mine = new_topic(op, given, ("topics[%d]"):format(i))
     if mine.timeout or mine.dry_run ~= nil then args.misuse(op, "timeout and dry_run are for all topics: give them apart") end
+    names[i] = list[i].name
   end
+  call.once(op, "topics", names)
   local results, err = create(self, op, list, o.dry_run, call.deadline(op, o.timeout))
   if not results then return nil, err end
   return results_list(results)
