@@ -142,5 +142,35 @@ describe("on a real broker", function()
       assert.equal(20000, found.scanned)
       assert.is_true(most < 8000, most .. " kB") -- of 20 MB
     end)
+
+    it("what administration gives prints as something to look at", function()
+      local shown = page.type_in(([[
+kafka = require "kafka"
+k = assert(kafka.connect { brokers = %q, on_log = function() end })
+k:create_topics { "shown", { name = "wrong", replication_factor = 9 } }
+k:describe_topic "shown"
+k:describe_topic("shown").partitions
+k:configs { topic = "shown" }
+k:configs({ topic = "shown" })[1]
+k:alter_configs({ topic = "shown" }, { ["retention.ms"] = 1000 })
+k:describe_cluster()
+k:list_offsets { { topic = "times", partition = 0, at = "latest" } }
+k:commit("g", { { topic = "times", partition = 0, offset = 11 } })
+k:groups()
+k:groups()[1]
+k:describe_group "g"
+k:describe_groups { "g" }
+k:lag "g"
+k:committed "g"
+k:reset_offsets("g", { topics = { "times" }, to = "latest", dry_run = true })
+k:delete_records { { topic = "times", partition = 1, offset = 1 } }
+k:delete_offsets("g", { { topic = "times", partition = 0 } })
+k:delete_groups { "g" }
+k:acls()
+k:users()
+k:delete_topics { "shown" }
+]]):format(cluster.brokers))
+      page.is_readable(shown)
+    end)
   end)
 end)

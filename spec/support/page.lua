@@ -1,4 +1,6 @@
--- Snippets of the documents: read from a page and run.
+-- Snippets of the documents: read from a page and run, or typed into a prompt.
+
+local process = require "spec.support.process"
 
 local page = {}
 
@@ -27,6 +29,27 @@ function page.run(text, brokers)
   }, { __index = _G })
   assert(load(text:gsub("localhost:9092", brokers), "=snippet", "t", env))()
   return out
+end
+
+---Types lines into a real prompt.
+---@return string all that it shows, the lines that were typed included
+function page.type_in(lines)
+  local path = process.folder .. "/typed"
+  local f = assert(io.open(path, "w"))
+  f:write(lines)
+  f:close()
+  local pipe = assert(io.popen(("timeout 100 %s -i <%s 2>&1"):format(os.getenv "LUA" or "lua5.4", path)))
+  local shown = pipe:read "a"
+  local ended, how, code = pipe:close()
+  if not ended then error(("the prompt ended with %s %s:\n%s"):format(how, code, shown), 2) end
+  return shown:gsub("^Lua [^\n]*\n", "", 1):gsub("> \n?$", "", 1)
+end
+
+---Fails where a prompt has shown an address instead of a value, or an error was raised.
+function page.is_readable(shown)
+  for _, bad in ipairs { "table: ", "userdata: ", "stack traceback" } do
+    if shown:find(bad, 1, true) then error(("%q is in:\n%s"):format(bad, shown), 2) end
+  end
 end
 
 return page
