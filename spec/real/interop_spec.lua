@@ -85,7 +85,9 @@ describe("with Kafka's console tools", function()
     for i, m in ipairs(read_all(theirs)) do assert.equal((CODECS[i] .. " "):rep(50), m.value) end
     assert.equal(#CODECS, #read_all(theirs))
     local printed = console_consume(ours)
-    for i, codec in ipairs(CODECS) do has(printed, ("Offset:%d\tNO_HEADERS\tNULL\t%s\n"):format(i - 1, (codec .. " "):rep(50))) end
+    for i, codec in ipairs(CODECS) do
+      has(printed, ("Offset:%d\tNO_HEADERS\tNULL\t%s\n"):format(i - 1, (codec .. " "):rep(50)))
+    end
     assert.equal(#CODECS, #read_all(ours))
   end)
 
@@ -102,8 +104,8 @@ describe("with Kafka's console tools", function()
     assert(k:commit("shared-2", { { topic = name, partition = 0, offset = 4, metadata = "a note" } }))
     local text = tools.kafka(cluster, GROUPS, { "--describe", "--group", "shared-2" })
     assert.matches(("shared%%-2%%s+%s%%s+0%%s+4%%s+20%%s+16%%s"):format(name:gsub("%-", "%%-")), text)
-    local reset, ok = tools.kafka(cluster, GROUPS, { "--reset-offsets", "--group", "shared-2", "--topic", name, "--to-offset", "12",
-      "--execute" })
+    local reset, ok = tools.kafka(cluster, GROUPS, { "--reset-offsets", "--group", "shared-2", "--topic", name,
+      "--to-offset", "12", "--execute" })
     assert.is_true(ok, reset)
     local part <close> = assert(k:partition(name, 0, { group = "shared-2" }))
     assert.equal("13", assert(part:fetch { max_messages = 1 })[1].value)
@@ -112,8 +114,8 @@ describe("with Kafka's console tools", function()
   it("the metadata of our commits stands where Kafka keeps it", function()
     local name = topic()
     assert(k:commit("noted", { { topic = name, partition = 0, offset = 3, metadata = "seen by Kafka" } }))
-    local text = tools.kafka(cluster, CONSOLE_CONSUMER, { "--topic", "__consumer_offsets", "--from-beginning", "--timeout-ms", "3000",
-      "--formatter", "org.apache.kafka.tools.consumer.OffsetsMessageFormatter" })
+    local text = tools.kafka(cluster, CONSOLE_CONSUMER, { "--topic", "__consumer_offsets", "--from-beginning",
+      "--timeout-ms", "3000", "--formatter", "org.apache.kafka.tools.consumer.OffsetsMessageFormatter" })
     has(text, ('"group":"noted","topic":"%s","partition":0'):format(name))
     has(text, '"metadata":"seen by Kafka"')
   end)
@@ -157,8 +159,8 @@ describe("with Kafka's console tools", function()
     assert(p:send(name, nil, { key = "gone", timestamp = TIME }))
     local printed = tools.run { "kcat", "-C", "-q", "-e", "-b", cluster.brokers, "-t", name, "-f", "%o|%k|%s|%S|%T|%h\n" }
     assert.equal(("0|k|by us|5|%d|a=1\n1|gone||-1|%d|\n"):format(TIME, TIME), printed)
-    local text, ok = tools.run({ "kcat", "-P", "-b", cluster.brokers, "-t", name, "-K:", "-Z", "-H", "a=1", "-H", "a=2", "-z", "gzip" },
-      "key:by kcat\ngone:\n")
+    local text, ok = tools.run({ "kcat", "-P", "-b", cluster.brokers, "-t", name, "-K:", "-Z", "-H", "a=1", "-H", "a=2",
+      "-z", "gzip" }, "key:by kcat\ngone:\n")
     assert.is_true(ok, text)
     local all = read_all(name)
     assert.same({ "key", "by kcat", { { "a", "1" }, { "a", "2" } } }, { all[3].key, all[3].value, all[3].headers })
