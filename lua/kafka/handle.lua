@@ -6,6 +6,7 @@
 
 local core = require "kafka.core"
 local await = require "kafka.await"
+local certificate = require "kafka.certificate"
 local config = require "kafka.config"
 local diagnose = require "kafka.diagnose"
 local errors = require "kafka.error"
@@ -27,12 +28,12 @@ local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one th
 
 local NO_FACTS = diagnose.facts({}, core.librdkafka_number, core.librdkafka)
 
--- librdkafka names the setting that failed, not its value: the file that cannot be read, say.
+-- librdkafka names the setting that failed, not its value.
 local function with_value(raw, message, settings)
   local name = raw:match("^([%w.]+) failed")
   local value = name and settings[name]
   if not value or config.is_secret(name) then return message end
-  return ("%s (%s = %s)"):format(message, name, value)
+  return ("%s (%s = %s)"):format(message, name, core.show(value))
 end
 
 local openers = { producer = "kafka.producer", consumer = "kafka.connect", member = "kafka.consumer" }
@@ -61,9 +62,9 @@ function handle.open(kind, op, settings, options)
   local client, raw = core[kind](settings)
   local facts = diagnose.facts(settings, core.librdkafka_number, core.librdkafka)
   if not client then
-    local meant = diagnose.look(raw.message, facts)
-    return nil, errors.from(raw, { op = op, action = "fix", category = "config", original = meant and raw.message,
-      message = with_value(raw.message, meant and meant.message or raw.message, settings) })
+    local file, meant = certificate.explain(raw.message, settings), diagnose.look(raw.message, facts)
+    return nil, errors.from(raw, { op = op, action = "fix", category = "config", original = (file or meant) and raw.message,
+      message = file or with_value(raw.message, meant and meant.message or raw.message, settings) })
   end
   local self = handle.over(client, options, title_of(kind, settings, options))
   self.facts = facts
