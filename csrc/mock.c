@@ -96,7 +96,7 @@ static int mock_topic(lua_State *L) {
 static int mock_topic_error(lua_State *L) {
   rd_kafka_mock_cluster_t *mc = check(L);
   const char *name = lk_opt_topic(L, 2);
-  rd_kafka_mock_topic_set_error(mc, name, (rd_kafka_resp_err_t)lk_opt_int(L, 3, "code", 0, 10000));
+  rd_kafka_mock_topic_set_error(mc, name, (rd_kafka_resp_err_t)lk_opt_int(L, 3, "code", -1, 10000));
   return result(L, RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 

@@ -141,14 +141,13 @@ end
 
 -- Which errors a request may be given: by name, or by number for none.
 local function code_of(op, name)
-  if name == "DISCONNECT" then return errors.code "_TRANSPORT" end
-  local code = type(name) == "string" and errors.code(name)
-  if not code then
-    local set = { DISCONNECT = true }
-    for _, e in ipairs(core.errors()) do set[e.name] = true end
-    args.unknown(op, "error", name, set)
+  if op == "fail" and name == "DISCONNECT" then return errors.code "_TRANSPORT" end
+  local set = { DISCONNECT = op == "fail" or nil }
+  for _, e in ipairs(core.errors()) do
+    if e.code >= -1 then set[e.name] = e.code end -- below are librdkafka's own, which no broker sends
   end
-  return code
+  if not set[name] then args.unknown(op, "error", name, set) end
+  return set[name]
 end
 
 local function api_of(op, name)

@@ -2,6 +2,7 @@
 -- Must not know: how it was started, what a generation of Kafka needs, how processes are launched or watched.
 
 local uv = require "luv"
+local args = require "kafka.args"
 local javas = require "kafka.localcluster.java"
 local loop = require "kafka.localcluster.loop"
 local options = require "kafka.localcluster.options"
@@ -59,12 +60,13 @@ end
 ---@param what string
 ---@param timeout any
 function Cluster:check(what, timeout)
+  args.object(what, self, Cluster)
   if self.closed then
-    options.misuse(("%s: attempt to use a closed cluster"):format(what))
+    options.misuse("attempt to use a closed cluster", what)
   elseif self.owner ~= uv.os_getpid() then
-    options.misuse(("%s: this is a fork of the process that the cluster belongs to"):format(what))
+    options.misuse("this is a fork of the process that the cluster belongs to", what)
   end
-  options.check_timeout(timeout)
+  options.check_timeout(timeout, what)
 end
 
 ---@param started kafka.localcluster.Node[]
@@ -126,7 +128,7 @@ end
 ---@return table? err
 function Cluster:create_topic(name, partitions, replication_factor, config, timeout)
   self:check("create_topic", timeout)
-  local topic = options.topic(name, partitions, replication_factor, config, #self.members)
+  local topic = options.topic(name, partitions, replication_factor, config, #self.members, "create_topic")
   return self:make_topic(topic, options.deadline(timeout, 30))
 end
 
@@ -150,6 +152,8 @@ end
 ---@return true? ok
 ---@return table? err when something is left after that time; it is still being ended then
 function Cluster:close(timeout)
+  args.object("close", self, Cluster)
+  options.check_timeout(timeout, "close")
   local deadline = options.deadline(timeout, 10)
   if self.owner ~= uv.os_getpid() then
     return true
@@ -161,6 +165,7 @@ function Cluster:close(timeout)
 end
 
 function Cluster:__close(failing)
+  args.object("close", self, Cluster)
   local ok, err = self:close()
   if not ok and not failing then
     error(err, 0)
@@ -171,10 +176,13 @@ end
 
 -- Collection must not take long: it lets go, and the watchdog ends what is there.
 function Cluster:__gc()
-  self.sandbox:release()
+  if debug.getmetatable(self) == Cluster then
+    self.sandbox:release()
+  end
 end
 
 function Cluster:__tostring()
+  args.object("tostring", self, Cluster)
   if self.closed then
     return ("localcluster %s (closed)"):format(self.version)
   end

@@ -1,6 +1,7 @@
 -- One Kafka process of a cluster, a broker mostly, and what can be done to it.
 -- Must not know: what a generation of Kafka needs, nor how readiness is found out.
 
+local args = require "kafka.args"
 local fault = require "kafka.localcluster.fault"
 local java = require "kafka.localcluster.java"
 local options = require "kafka.localcluster.options"
@@ -77,6 +78,11 @@ function Node:state()
   return state == "ended" and "stopped" or state
 end
 
+local function check(self, what, timeout)
+  args.object(what, self, Node)
+  self.cluster:check(what, timeout)
+end
+
 local function not_possible(self, what, state)
   return nil, fault.new(("cannot %s %s: it is %s"):format(what, self.name, state), "_STATE")
 end
@@ -94,7 +100,7 @@ end
 ---@return true? ok
 ---@return table? err
 function Node:kill(timeout)
-  self.cluster:check("kill", timeout)
+  check(self, "kill", timeout)
   if self:state() == "stopped" then
     return true
   end
@@ -106,7 +112,7 @@ end
 ---@return true? ok
 ---@return table? err when it is paused, or time is over: it may still be stopping
 function Node:stop(timeout)
-  self.cluster:check("stop", timeout)
+  check(self, "stop", timeout)
   local state = self:state()
   if state == "stopped" then
     return true
@@ -121,7 +127,7 @@ end
 ---@return true? ok
 ---@return table? err
 function Node:pause(timeout)
-  self.cluster:check("pause", timeout)
+  check(self, "pause", timeout)
   if self:state() == "stopped" then
     return not_possible(self, "pause", "not running")
   end
@@ -133,7 +139,7 @@ end
 ---@return true? ok
 ---@return table? err
 function Node:resume(timeout)
-  self.cluster:check("resume", timeout)
+  check(self, "resume", timeout)
   if self:state() == "stopped" then
     return not_possible(self, "resume", "not running")
   end
@@ -146,7 +152,7 @@ end
 ---@return true? ok
 ---@return table? err
 function Node:start(timeout)
-  self.cluster:check("start", timeout)
+  check(self, "start", timeout)
   local state = self:state()
   if state == "paused" then
     return not_possible(self, "start", "paused: resume() it")
@@ -173,6 +179,7 @@ function Node:start(timeout)
 end
 
 function Node:__tostring()
+  args.object("tostring", self, Node)
   return ("%s (%s:%d, %s)"):format(self.name, self.host, self.port, self:state())
 end
 

@@ -1,12 +1,13 @@
 -- What people pass to a local cluster: checked, with the defaults filled in. What is wrong with it raises.
 -- Must not know: what is done with it.
 
+local core = require "kafka.core"
 local args = require "kafka.args"
 local machine = require "kafka.localcluster.machine"
 
 local M = {}
 
-local OP = "localcluster"
+local OP = "kafka.localcluster"
 
 -- Support processes get ids from here on, so broker ids stop before it.
 M.FIRST_SUPPORT_ID = 100
@@ -28,13 +29,15 @@ local KNOWN = {
 
 ---Raises at the caller's line.
 ---@param sentence string
-function M.misuse(sentence)
-  args.misuse(OP, sentence)
+---@param op string? the method
+function M.misuse(sentence, op)
+  args.misuse(op or OP, sentence)
 end
 
 ---@param timeout any seconds
-function M.check_timeout(timeout)
-  args.optional(OP, "timeout", timeout, args.seconds)
+---@param op string? the method
+function M.check_timeout(timeout, op)
+  args.optional(op or OP, "timeout", timeout, args.seconds)
 end
 
 ---@param timeout number? seconds from now
@@ -49,7 +52,7 @@ end
 ---@param last integer
 ---@return integer id
 function M.broker_id(id, last)
-  return math.tointeger(args.check(OP, "broker", id, args.integer(1, last)))
+  return math.tointeger(args.check("broker", "broker", id, args.integer(1, last)))
 end
 
 ---@param name any
@@ -57,12 +60,14 @@ end
 ---@param copies any replication factor
 ---@param config any
 ---@param known integer brokers that there are
+---@param op string? the method
 ---@return table topic for the client
-function M.topic(name, count, copies, config, known)
-  args.topic(OP, name)
-  args.optional(OP, "partitions", count, partitions)
-  args.optional(OP, "replication_factor", copies, args.integer(1, known))
-  args.optional(OP, "config", config, args.table)
+function M.topic(name, count, copies, config, known, op)
+  op = op or OP
+  args.topic(op, name)
+  args.optional(op, "partitions", count, partitions)
+  args.optional(op, "replication_factor", copies, args.integer(1, known))
+  args.optional(op, "config", config, args.table)
   return {
     name = name,
     partitions = math.tointeger(count or 1),
@@ -92,11 +97,11 @@ local setting = {
 
 local function settings(given, row)
   local found = {}
-  for name, value in next, given or {} do
+  for name, value in next, core.copy(given or {}) do
     args.check(OP, "the name of a setting", name, args.name)
-    args.check(OP, ("settings[%q]"):format(name), value, setting)
+    args.check(OP, ("settings[%s]"):format(core.show(name)), value, setting)
     if row.own[name] then
-      M.misuse(("settings[%q] cannot be given: the cluster sets it itself"):format(name))
+      M.misuse(("settings[%s] cannot be given: the cluster sets it itself"):format(core.show(name)))
     end
     found[name] = value
   end
@@ -107,6 +112,7 @@ local function ports(given, count)
   if not given then
     return {}
   end
+  given = args.list(OP, "ports", given, ("a list of %d, one for each broker"):format(count))
   if #given ~= count then
     args.fail(OP, "ports", ("a list of %d, one for each broker"):format(count), #given)
   end
@@ -123,7 +129,7 @@ end
 
 local function topics(given, count)
   local found = {}
-  for name, number in next, given or {} do
+  for name, number in next, core.copy(given or {}) do
     found[#found + 1] = M.topic(name, number, nil, nil, count)
   end
   table.sort(found, function(a, b)
