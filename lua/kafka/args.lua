@@ -127,6 +127,9 @@ function args.integer(min, max)
 end
 
 args.level = args.integer(0, 7) -- of syslog
+args.timestamp = validator("integer milliseconds since the epoch (1e11 or more)", function(v)
+  return type(v) == "number" and math.tointeger(v) ~= nil and v >= 1e11
+end)
 args.offset = args.integer(0, math.maxinteger)
 args.message_offset = args.integer(0, math.maxinteger - 1) -- the next is one too
 args.partition = args.integer(0, 2 ^ 31 - 1 | 0)

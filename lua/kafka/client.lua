@@ -114,10 +114,7 @@ end
 function Client:offsets_at(topic, timestamp, timeout)
   local h = Connection.check(self, "offsets_at")
   args.topic("offsets_at", topic)
-  args.check("offsets_at", "timestamp", timestamp, {
-    wanted = "integer milliseconds since the epoch (1e11 or more)",
-    fits = function(v) return type(v) == "number" and math.tointeger(v) and v >= 1e11 end,
-  })
+  args.check("offsets_at", "timestamp", timestamp, args.timestamp)
   timeout = Connection.timeout_of("offsets_at", timeout)
   local deadline = now() + timeout
   local found, err = self:topic(topic, timeout)

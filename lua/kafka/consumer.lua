@@ -94,8 +94,7 @@ end
 local function open(options)
   local mine, settings = config.split("kafka.consumer", options, own_options, "consumer")
   local topics = mine.topics and check_topics("kafka.consumer", mine.topics)
-  local group = settings["group.id"]
-  if group == nil or group == "" then args.fail("kafka.consumer", "group", "a string of at least one byte", group) end
+  local group = args.check("kafka.consumer", "group", settings["group.id"], args.group)
   local policies = take_policies(settings)
   local h, err = handle.open("member", "kafka.consumer", settings, mine)
   if not h then return nil, err end
@@ -369,10 +368,10 @@ function Consumer:assignment()
   return assigned_list(rows)
 end
 
-local time_place = { wanted = '{ time = milliseconds since the epoch }', fits = function(v)
-  return type(v) == "table" and math.type(v.time) == "integer" and v.time >= 1e11
-end }
+local time_place = args.worded('{ time = integer milliseconds since the epoch }', {
+  fits = function(v) return type(v) == "table" and args.timestamp.fits(rawget(v, "time")) and next(v, next(v)) == nil end })
 local places = args.either(start.kind, time_place)
+local place_fields = { offset = places }
 
 -- An offset, from what a person says.
 local function place_of(self, op, part, where, timeout)
@@ -383,8 +382,8 @@ local function place_of(self, op, part, where, timeout)
       otherwise = self.reset_policy ~= "error" and self.reset_policy or "earliest",
       committed = function(rows, seconds) return self:committed(rows, seconds) end })
   end
-  local rows, err = ask.times(self.handle, op, { { topic = part.topic, partition = part.partition, offset = where.time } },
-    deadline - now())
+  local question = { topic = part.topic, partition = part.partition, offset = rawget(where, "time") }
+  local rows, err = ask.times(self.handle, op, { question }, deadline - now())
   if not rows then return nil, err end
   if rows[1].offset then return rows[1].offset end
   return start.resolve(self, part.topic, part.partition, "latest", { deadline = deadline })
@@ -452,15 +451,10 @@ end
 local function new_parts(self, op, rows)
   if self.membership.subscribed then args.misuse(op, "this consumer has subscribed: its group assigns") end
   args.check(op, "rows", rows, args.table)
-  if rawget(rows, "topic") ~= nil then rows = { rows } end
-  local list = {}
-  for i = 1, #rows do
-    local row = rows[i]
-    if type(row) ~= "table" then args.fail(op, "each row", "a table {topic, partition, offset}", row) end
-    args.topic(op, row.topic)
-    args.check(op, "partition", row.partition, args.partition)
-    local place = row.offset == nil and "committed" or args.check(op, "offset", row.offset, places)
-    list[i] = { topic = row.topic, partition = math.tointeger(row.partition), place = place }
+  if next(rows) == nil then return {} end
+  local list = rows_of.checked(op, rows, place_fields)
+  for i, row in ipairs(list) do
+    list[i] = { topic = row.topic, partition = math.tointeger(row.partition), place = row.offset or "committed" }
   end
   return list
 end

@@ -8,7 +8,7 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local denial = require "kafka.denial"
 local errors = require "kafka.error"
-local Batch = require("kafka.message").Batch
+local message = require "kafka.message"
 local show = require "kafka.show"
 local ends = require("kafka.start").ends
 
@@ -28,21 +28,8 @@ local fetch_options = {
   max_bytes = args.integer(0, math.maxinteger),
   max_messages = args.integer(1, MANY),
   timeout = args.seconds,
-  columns = args.table, -- checked in full by its own function
+  columns = args.table, -- checked in full by message.columns
 }
-local columns = { topic = true, partition = true, offset = true, key = true, value = true, headers = true, timestamp = true,
-  leader_epoch = true }
-
--- A copy of the list, so that what is fetched is what was asked for.
-local function checked_columns(list)
-  if not list then return nil end
-  local names = args.list("fetch", "columns", list, "a list of field names")
-  if #names < 1 or #names > 8 then args.fail("fetch", "columns", "a list of 1 to 8 field names", list) end
-  for _, name in ipairs(names) do
-    if not columns[name] then args.unknown("fetch", "column", name, columns) end
-  end
-  return names
-end
 
 ---@param client table the kafka.connect object: `serve` and `watermarks`
 ---@param h table one of its handles
@@ -200,7 +187,7 @@ end
 ---@return kafka.Error|nil
 function Feed:fetch(options, only)
   local o = args.fields("fetch", options, fetch_options)
-  o.columns = checked_columns(o.columns)
+  o.columns = message.columns("fetch", o.columns)
   self.client:serve()
   local max_bytes, max_messages = o.max_bytes or MAX_BYTES, o.max_messages or MANY
   -- A single partition that has stopped has nothing else to give; of several, the others go on.
@@ -250,7 +237,7 @@ function Feed:fetch(options, only)
   else
     batch.next = next_rows(batch.next)
   end
-  return setmetatable(batch, Batch)
+  return setmetatable(batch, message.Batch)
 end
 
 function Feed:close()

@@ -80,4 +80,20 @@ function Batch:__tostring()
   return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes, rest)
 end
 
-return { Batch = Batch }
+local fields = { topic = true, partition = true, offset = true, key = true, value = true, headers = true, timestamp = true,
+  leader_epoch = true }
+
+---The columns that a batch may come as: a checked copy of the caller's list.
+---@param list any
+---@return string[]|nil
+local function columns(op, list)
+  if list == nil then return nil end
+  local names = args.list(op, "columns", list, "a list of field names")
+  if #names < 1 or #names > 8 then args.fail(op, "columns", "a list of 1 to 8 field names", list) end
+  for _, name in ipairs(names) do
+    if not fields[name] then args.unknown(op, "column", name, fields) end
+  end
+  return names
+end
+
+return { Batch = Batch, columns = columns }

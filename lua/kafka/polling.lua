@@ -5,7 +5,7 @@ local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
 local reset = require "kafka.reset"
-local Batch = require("kafka.message").Batch
+local message = require "kafka.message"
 
 local now = core.now
 
@@ -163,6 +163,7 @@ end
 ---@return kafka.Error|nil
 function polling.batch(c, options)
   local o = args.fields("batch", options, batch_options)
+  o.columns = message.columns("batch", o.columns)
   ask(c)
   local function look()
     if not c.backlog:is_empty() then return from_rest(c, o.columns) end
@@ -179,7 +180,7 @@ function polling.batch(c, options)
   if err then return nil, err end
   if not batch then batch = { n = 0, bytes = 0, next = {}, cause = c.handle:cause() } end
   batch.eof = is_at_end(c)
-  return setmetatable(batch, Batch)
+  return setmetatable(batch, message.Batch)
 end
 
 -- Loops --------------------------------------------------------------------------------------------------------------
@@ -242,6 +243,7 @@ end
 
 function polling.batches(c, options)
   local o = args.fields("batches", options, batches_options)
+  o.columns = message.columns("batches", o.columns)
   local each = { max = o.max, max_bytes = o.max_bytes, columns = o.columns }
   return loop(c, o, function(seconds)
     each.timeout = math.min(seconds, o.timeout or math.huge)

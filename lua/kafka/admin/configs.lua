@@ -36,7 +36,8 @@ function configs.values(op, given, may_default)
       value = false
     elseif kind ~= "string" or value:find("\0", 1, true) then
       local wanted = "a string without NUL, a number, true or false"
-      args.fail(op, name, may_default and wanted .. ", or kafka.default" or wanted, value)
+      if may_default then wanted = wanted .. ", or kafka.default" end
+      args.fail(op, name:find "^[%w._-]+$" and name or core.show(name), wanted, value)
     end
     strings[name] = value
   end
