@@ -125,6 +125,7 @@ void lk_misuse_show(lua_State *L, int idx) {
 
 int lk_misuse(lua_State *L, int idx, const char *arg, const char *wanted) {
   idx = lua_absindex(L, idx);
+  if (idx > lua_gettop(L)) lua_settop(L, idx); /* an argument that was not given */
   push_where(L, true);
   lk_misuse_show(L, idx);
   lua_pushfstring(L, "%s%s must be %s, got %s", lua_tostring(L, -2), arg, wanted, lua_tostring(L, -1));
