@@ -140,7 +140,7 @@ end
 function Cluster:acl(arguments, timeout)
   self:check("acl", timeout)
   if not self.secure then
-    options.misuse("acl: this cluster has no authorizer: start it with security = true")
+    options.misuse("this cluster has no authorizer: start it with security = true", "acl")
   end
   local all = { "--bootstrap-server", self.brokers }
   table.move(options.words("acl", arguments), 1, #arguments, 3, all)

@@ -78,13 +78,13 @@ end
 
 ---@param what string
 ---@param list any
----@return string[] the same list
+---@return string[] its copy
 function M.words(what, list)
-  args.check(OP, what, list, args.table)
-  for i = 1, #list do
-    args.check(OP, ("%s[%d]"):format(what, i), list[i], args.name)
+  local copy = args.list(what, "arguments", list, "a list of words")
+  for i, word in ipairs(copy) do
+    args.check(what, ("arguments[%d]"):format(i), word, args.name)
   end
-  return list
+  return copy
 end
 
 local setting = {
