@@ -61,7 +61,7 @@ describe("the world failing", function()
     end)
     mock:rtt(0)
     assert.is_true(err.category == "timeout" or err.category == "network")
-    assert.truthy(tostring(err):find("answered within 0.4 s", 1, true))
+    assert.truthy(tostring(err):find("answered: timed out after 0.4 s", 1, true))
     assert.is_true(seconds >= 0.4)
   end)
 
