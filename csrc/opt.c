@@ -7,9 +7,16 @@
 
 #define TOPIC_MAX 249 /* what Kafka's brokers accept */
 
+/* The place of an argument, which is nil from now on where it was not given: what is pushed must not stand there. */
+static int given(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (idx > lua_gettop(L)) lua_settop(L, idx);
+  return idx;
+}
+
 static int out_of_range(lua_State *L, int idx, const char *arg, lua_Integer min, lua_Integer max) {
   char wanted[96];
-  idx = lua_absindex(L, idx);
+  idx = given(L, idx);
   if (max == LUA_MAXINTEGER) {
     lua_pushfstring(L, "an integer of at least %I", (LUAI_UACINT)min);
   } else {
@@ -64,7 +71,7 @@ const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max) {
   const char *s = lua_type(L, idx) == LUA_TSTRING ? lua_tolstring(L, idx, &len) : NULL;
   if (!s || len == 0 || len > max || strlen(s) != len) {
     char wanted[64];
-    idx = lua_absindex(L, idx);
+    idx = given(L, idx);
     lua_pushfstring(L, "a string of 1 to %I bytes without NUL", (LUAI_UACINT)max);
     strncpy(wanted, lua_tostring(L, -1), sizeof wanted - 1);
     wanted[sizeof wanted - 1] = '\0';

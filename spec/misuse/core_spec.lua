@@ -50,10 +50,10 @@ describe("misuse of the core:", function()
     { "drain", "nothing at most", { "max", "0" }, function() producer:drain({}, 0, 0) end },
     { "wait", "a string", { "timeout", '"1"' }, function() producer:wait "1" end },
     { "wait", "a NaN", { "timeout", "nan" }, function() producer:wait(nan) end },
-    { "produce", "a consumer", { "not a producer" }, function() consumer:produce("first", "v", nil, nil, nil, nil, 0) end },
+    { "produce", "a consumer", { "not a producer" }, function() consumer:produce("first", "v", 0) end },
     { "produce", "no ticket", { "ticket", "nil" }, function() producer:produce("first", "v") end },
-    { "produce", "a negative ticket", { "ticket", "-1" }, function() producer:produce("first", "v", nil, nil, nil, nil, -1) end },
-    { "produce", "a topic of a table", { "topic" }, function() producer:produce({}, "v", nil, nil, nil, nil, 0) end },
+    { "produce", "a negative ticket", { "ticket", "-1" }, function() producer:produce("first", "v", -1) end },
+    { "produce", "a topic of a table", { "topic" }, function() producer:produce({}, "v", 0) end },
     { "produce_many", "no values", { "values", "nil" }, function() producer:produce_many("first") end },
     { "produce_many", "a first of 0", { "first", "0" },
       function() producer:produce_many("first", {}, nil, nil, nil, nil, 0, 0, 1) end },
@@ -131,16 +131,20 @@ describe("misuse of the core:", function()
 
   it("a user value that was changed is not believed", function()
     local another = debug.getuservalue(consumer, 1)
-    assert(producer:produce("first", "v", nil, 0, nil, nil, 0))
+    local function produce()
+      producer:drain({}, 0, 1000)
+      assert.is_true(producer:produce("first", "v", 0, nil, 0))
+    end
+    produce()
     for _, value in ipairs { "junk", 42, { first = 99 }, { first = -1 }, { first = "x" }, { first = io.stdout },
       another or {} } do
       debug.setuservalue(producer, value, 1)
-      assert(producer:produce("first", "v", nil, 0, nil, nil, 0))
+      produce()
       debug.setuservalue(inbox, value, 1)
       assert(inbox:take(1, 1))
     end
     debug.setuservalue(producer, nil, 1)
-    assert(producer:produce("first", "v", nil, 0, nil, nil, 0))
+    produce()
     local m = assert(core.mock(1, { ["log.queue"] = "true", ["log_level"] = "0" }))
     local client = m:client()
     debug.setuservalue(m, "junk", 1)
