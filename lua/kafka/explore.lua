@@ -15,6 +15,7 @@ local explore = {}
 local DEFAULT_TIMEOUT = 10 -- seconds
 local TAIL, FOUND = 10, 100 -- messages, where no number is given
 local MOST = 100000 -- messages that one answer may have
+local SLICE = 0.1 -- seconds: a fetch waits for a message, and what is left of a range may hold none
 local EPOCH = 1e11 // 1 | 0 -- milliseconds: numbers from here on are times, below they are offsets
 
 -- Answers ---------------------------------------------------------------------------------------------------------------
@@ -91,6 +92,7 @@ local function scan(client, topic, ranges, deadline, visit)
     end
   end
   if count == 0 then return true end
+  if now() >= deadline then return false end
   local reader <close>, err = client:partitions(topic, { offsets = rows, timeout = left(deadline) })
   if not reader then return nil, err end
   local function finish(number)
@@ -99,7 +101,7 @@ local function scan(client, topic, ranges, deadline, visit)
   end
   while count > 0 do
     local batch
-    batch, err = reader:fetch { timeout = left(deadline) }
+    batch, err = reader:fetch { timeout = math.min(left(deadline), SLICE) }
     for _, m in ipairs(batch or {}) do
       local r = open[m.partition]
       if r and (m.offset >= r.stop or visit(m, r)) then finish(m.partition) end

@@ -143,6 +143,22 @@ describe("on a real broker", function()
       assert.is_true(most < 8000, most .. " kB") -- of 20 MB
     end)
 
+    it("tail and message see past the ends of transactions", function()
+      assert(cluster:create_topic("transactions", 1, 1))
+      local p <close> = assert(kafka.producer(quiet { transactional_id = "prompt" }))
+      for i = 1, 6 do
+        assert(p:begin())
+        assert(p:produce("transactions", "m" .. i))
+        assert(p:commit(30))
+      end
+      assert.equal("m3 m4 m5 m6", values(assert(k:tail("transactions", 4)))) -- offsets 4, 6, 8, 10
+      assert.equal("m2", assert(k:message("transactions", 0, 2)).value)
+      local err = try.failure("OFFSET_OUT_OF_RANGE", k:message("transactions", 0, 3))
+      assert.matches("offset 3 holds no message", tostring(err))
+      assert.matches("offset 11 holds no message", tostring(try.failure("OFFSET_OUT_OF_RANGE", k:message("transactions", 0, 11))))
+      assert.equal(6, assert(k:find "transactions").scanned)
+    end)
+
     it("what administration gives prints as something to look at", function()
       local shown = page.type_in(([[
 kafka = require "kafka"
