@@ -195,7 +195,8 @@ static int take_body(lua_State *L) {
     settle(b, s.end); /* only ends of partitions are before it */
     return take_error(L, b);
   }
-  lua_createtable(L, n_fields ? 0 : (int)s.count, 8);
+  /* Room for the fields that Lua adds: once the positions have moved, nothing may find no memory. */
+  lua_createtable(L, n_fields ? 0 : (int)s.count, 8 + n_fields);
   if (n_fields) {
     push_columns(L, b, &s, fields, n_fields);
   } else {

@@ -13,12 +13,11 @@ local EVERY = 1 -- the ticket of messages whose reports all go to the producer's
 -- The error of a failed report, which carries what was to be sent besides.
 local function failure_of(self, report)
   local raw = report.err
-  report.err = nil
   return errors.from(raw, { op = "produce", topic = report.topic, partition = report.partition,
     user = self.handle.facts.user, cause = raw.name == "_MSG_TIMED_OUT" and self.handle:reason() or nil })
 end
 
----One report of the core's: makes exactly one call.
+---One report of the core's: makes exactly one call. See Handle:took.
 function Delivery:take_report(ticket, report)
   local err = report.err and failure_of(self, report)
   local f = self.on_delivery
@@ -26,6 +25,8 @@ function Delivery:take_report(ticket, report)
     f, report.tag = self.callbacks[ticket] or f, self.tags[ticket]
     self:count_off(ticket, 1)
   end
+  report.err = nil
+  self.handle:took()
   if f then return f(report, err) end
   if err and not self.in_transaction then
     log.line(self.handle.title, 3, ("%s was lost: %s"):format(report.topic, err.message))
@@ -71,8 +72,8 @@ function Delivery:count_off(ticket, count)
     self.left[ticket] = left
     return
   end
-  self.callbacks[ticket], self.tags[ticket], self.left[ticket] = nil, nil, nil
   self.handle:done_with(ticket)
+  self.callbacks[ticket], self.tags[ticket], self.left[ticket] = nil, nil, nil
 end
 
 ---From now on the ticket's report goes to `f`.

@@ -103,6 +103,7 @@ kinds.throttle = {
 ---@param payload any as the core gave it
 function events.take(h, kind, payload)
   local f = h.on[kind]
+  if not kinds[kind] then h:took() end
   if kind == "stats" then
     if h.on.stats_text then h.on.stats_text(payload) end
     if f then f(json.decode(payload)) end
@@ -112,6 +113,7 @@ function events.take(h, kind, payload)
   if kind == "error" and h.stranger and payload.name == "GROUP_AUTHORIZATION_FAILED" then return end
   if not kinds[kind] then return f(payload) end -- of a flow above, which has set the handler
   payload = kinds[kind].make(h, payload)
+  h:took()
   if f then return f(payload) end
   kinds[kind].default(h, payload)
 end

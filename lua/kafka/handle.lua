@@ -22,6 +22,7 @@ Handle.__name = "kafka.handle"
 
 local handle = {}
 
+local NO_MEMORY = "not enough memory" -- Lua's own words
 local AT_ONCE = 1000 -- records drained in one go
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
@@ -84,6 +85,9 @@ function handle.over(client, options, title)
     list = {}, -- records: key, payload, key, payload; list[head+1 .. tail] are not dispatched yet
     head = 0,
     tail = 0,
+    key = 0, -- the record under dispatch, and whether it has reached its handler
+    payload = false,
+    handed = true,
     waiting = {}, -- ticket -> function(payload)
     free = {}, -- tickets to be used again
     last_ticket = 0,
@@ -157,9 +161,16 @@ local function one(self, key, payload)
     return self.reports:take_report(-1 - key, payload)
   end
   local f = self.waiting[key]
-  self.waiting[key] = nil
   self:done_with(key)
+  self.waiting[key] = nil
+  self:took()
   if f then return f(payload) end
+end
+
+---To be called just before the handler of the record that is dispatched: where memory runs out earlier, the next dispatch begins
+---the record anew. So what comes before this must do no harm when it is done twice.
+function Handle:took()
+  self.handed = true
 end
 
 local function all(self)
@@ -167,10 +178,20 @@ local function all(self)
   while self.head < self.tail do
     local at = self.head
     local key, payload = list[at + 1], list[at + 2]
+    self.key, self.payload, self.handed = key, payload, false
     list[at + 1], list[at + 2] = nil, nil
     self.head = at + 2
     one(self, key, payload)
   end
+  self.payload, self.handed = false, true
+end
+
+-- Puts the record under dispatch back: a place that was used before takes no memory.
+local function put_back(self)
+  local at = self.head - 2
+  if at < 0 then at, self.tail = self.tail, self.tail + 2 else self.head = at end
+  self.list[at + 1], self.list[at + 2] = self.key, self.payload
+  self.handed = true -- for a handler that this is called from
 end
 
 -- One protected call for as many records as raise nothing: most of the time for all.
@@ -178,6 +199,10 @@ local function run(self)
   self.left = true
   repeat
     local ok, err = pcall(all, self)
+    if err == NO_MEMORY and not self.handed then
+      put_back(self)
+      error(err, 0)
+    end
     if not ok then self:fail_later(err) end
   until ok
   self.head, self.tail, self.left = 0, 0, self.failure ~= nil
