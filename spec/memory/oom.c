@@ -180,7 +180,7 @@ static int state_functions(lua_State *H) {
     snprintf(class, sizeof class, "%s", lua_tostring(L, -1));
     if (lua_getfield(L, 3, "__index") == LUA_TTABLE) tell_all(H, L, class);
     lua_settop(L, 3);
-    if (lua_getfield(L, 3, "__tostring") == LUA_TFUNCTION) tell(H, L, class, "__tostring");
+    if (lua_getfield(L, 3, "__tostring") == LUA_TFUNCTION && lua_iscfunction(L, -1)) tell(H, L, class, "__tostring");
   }
   return 1;
 }

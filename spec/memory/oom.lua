@@ -139,10 +139,19 @@ end
 fill()
 for _, file in ipairs(arg) do one_file(file) end
 
+-- Functions that have no scenario yet: most of them ask what a mock cluster does not answer.
+local waiting = {}
+for name in ([[alter_configs certificate create_acls create_partitions create_topics delete_acls delete_group_offsets
+  delete_groups delete_records delete_topics describe_acls describe_configs describe_groups list_groups oauth_failure
+  oauth_token txn_abort txn_begin txn_commit txn_init txn_offsets]]):gmatch "%S+" do
+  waiting["kafka.client." .. name] = true
+end
+
 if os.getenv "OOM_ALL" then
   local missing = {}
   for name, called in pairs(functions) do
-    if not called then missing[#missing + 1] = name end
+    if not called and not waiting[name] then missing[#missing + 1] = name end
+    if called and waiting[name] then missing[#missing + 1] = name .. " (called: strike it off)" end
   end
   table.sort(missing)
   if #missing == 0 then

@@ -28,6 +28,5 @@ return {
   case("committed", function(c, ticket) return c:committed(rows, 5000, ticket) end),
   case("group_offsets", function(c, ticket) return c:group_offsets("g", rows, ticket) end),
   case("alter_group_offsets", function(c, ticket) return c:alter_group_offsets("h", rows, ticket) end),
-  case("create_topic", function(c, ticket) return c:create_topic("new", 1, 1, { ["retention.ms"] = "1000" }, 10, ticket) end),
   case("flush", function(c, ticket) return c:flush(1000, ticket) end, "producer"),
 }
