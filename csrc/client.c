@@ -1,7 +1,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,66 +9,11 @@
 #include "error.h"
 #include "misuse.h"
 #include "opt.h"
+#include "state.h"
 
-#define SLICE_MS 100         /* the longest time in C without a look at Lua: Ctrl-C is noticed within it */
-#define DESTROY_IMMEDIATE 4   /* librdkafka's own flag, not in its header: does not wait for its broker threads */
-#define YARD_PATIENCE_MS 2000 /* at lua_close: how long the threads that are ending may take */
+#define DESTROY_IMMEDIATE 4 /* librdkafka's own flag, not in its header: does not wait for its broker threads */
 
-/* ---- fork ---- */
-
-static atomic_uint generation;
-
-static void in_child(void) { atomic_fetch_add(&generation, 1); }
-
-void lk_client_init_process(void) { pthread_atfork(NULL, NULL, in_child); }
-
-bool lk_client_forked(const lk_client *c) { return c->generation != atomic_load(&generation); }
-
-/* ---- the yard of a Lua state ---- */
-
-static const char yard_key;
-
-typedef struct yard_ref {
-  lk_yard *yard;
-  unsigned generation;
-} yard_ref;
-
-static int yard_gc(lua_State *L);
-static const luaL_Reg yard_meta[] = {{"__gc", yard_gc}, {NULL, NULL}};
-static const lk_class yard_class = {"kafka.yard", yard_meta};
-
-static int yard_gc(lua_State *L) {
-  yard_ref *r = lk_class_test(L, 1, &yard_class);
-  if (!r || !r->yard) return 0;
-  if ( r->generation == atomic_load(&generation)) lk_yard_wait(r->yard, YARD_PATIENCE_MS);
-  lk_yard_release(r->yard);
-  r->yard = NULL;
-  return 0;
-}
-
-void lk_client_init(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &yard_key) == LUA_TUSERDATA) {
-    lua_pop(L, 1);
-    return;
-  }
-  lua_pop(L, 1);
-  static const luaL_Reg *const none[] = {NULL};
-  lk_class_open(L, &yard_class, none);
-  yard_ref *r = lk_class_new(L, &yard_class, sizeof *r, 0);
-  r->generation = atomic_load(&generation);
-  /* Made first, so collected last by lua_close: after the handles whose threads it waits for. */
-  r->yard = lk_yard_new();
-  if (!r->yard) luaL_error(L, "out of memory");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &yard_key);
-}
-
-static lk_yard *yard_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &yard_key);
-  yard_ref *r = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (!r->yard) luaL_error(L, "the Lua state is closing: no kafka client can be opened any more");
-  return r->yard;
-}
+bool lk_client_forked(const lk_client *c) { return c->generation != lk_state_generation(); }
 
 /* ---- children ---- */
 
@@ -141,10 +85,7 @@ void lk_client_shut(lk_client *c) {
   rd_kafka_queue_io_event_enable(c->control, -1, NULL, 0);
   rd_kafka_queue_destroy(c->control);
   c->control = NULL;
-  for (size_t i = 0; i < c->n_topics; i++) rd_kafka_topic_destroy(c->topics[i]);
-  free(c->topics);
-  c->topics = NULL;
-  c->last_topic = NULL;
+  lk_topics_drop(&c->topics);
   lk_port_close(c->port);
   let_go(c);
 }
@@ -238,7 +179,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
   char why[512] = "";
   rd_kafka_conf_t *conf = ((lk_box *)lua_touserdata(L, conf_box))->p;
   check_group(L, type, conf);
-  lk_yard *yard = yard_of(L); /* may raise: before anything is owned */
+  lk_yard *yard = lk_state_yard(L); /* may raise: before anything is owned */
   lk_client **h = lk_class_new(L, &lk_client_class, sizeof *h, 1);
   lua_newtable(L); /* topics by name */
   lua_setiuservalue(L, -2, 1);
@@ -247,7 +188,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
   atomic_init(&c->refs, 1);
   lk_throttle_init(&c->throttle);
   c->type = type;
-  c->generation = atomic_load(&generation);
+  c->generation = lk_state_generation();
   c->yard = yard;
   lk_yard_retain(c->yard);
   c->port = lk_port_new(c->yard);
@@ -268,136 +209,9 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
   return c;
 }
 
-/* Whether the string at `name` is the name of the topic that was asked for last. */
-static bool is_last(lua_State *L, const lk_client *c, int name) {
-  size_t len;
-  const char *s = lua_type(L, name) == LUA_TSTRING ? lua_tolstring(L, name, &len) : NULL;
-  return s && c->last_topic && len == c->last_len && memcmp(s, rd_kafka_topic_name(c->last_topic), len) == 0;
-}
-
-rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name) {
-  if (is_last(L, c, name)) return c->last_topic; /* the common case of a stream of messages, made cheap */
-  name = lua_absindex(L, name);
-  const char *s = lk_opt_topic(L, name);
-  /* The table says where in c->topics: it can be reached by debug.getuservalue, so it is not believed. */
-  if (lua_getiuservalue(L, handle, 1) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, handle, 1);
-  }
-  lua_pushvalue(L, name);
-  lua_rawget(L, -2);
-  lua_Integer at = lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  if (at >= 1 && (size_t)at <= c->n_topics && strcmp(rd_kafka_topic_name(c->topics[at - 1]), s) == 0) {
-    lua_pop(L, 1);
-    c->last_len = strlen(s);
-    return c->last_topic = c->topics[at - 1];
-  }
-  rd_kafka_topic_t **grown = realloc(c->topics, (c->n_topics + 1) * sizeof *grown);
-  if (!grown) luaL_error(L, "out of memory");
-  c->topics = grown;
-  rd_kafka_topic_t *t = rd_kafka_topic_new(c->rk, s, NULL);
-  if (!t) luaL_error(L, "out of memory");
-  c->topics[c->n_topics++] = t;
-  lua_pushvalue(L, name);
-  lua_pushinteger(L, (lua_Integer)c->n_topics);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-  return t;
-}
-
 int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0, LUA_MAXINTEGER); }
 
 /* ---- methods ---- */
-
-/* The part of a drain that allocates: self, list, tail, budget -> tail, more. */
-static int drain_body(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
-  lk_hand *h = &c->hand;
-  luaL_checkstack(L, 40, NULL);
-  h->list = 2;
-  h->tail = lua_tointeger(L, 3);
-  h->budget = (int)lua_tointeger(L, 4);
-  /* A drain that ran out of memory may have left records that its caller did not hear of. */
-  while (lua_rawgeti(L, 2, h->tail + 1) != LUA_TNIL) {
-    h->tail += 2;
-    lua_pop(L, 1);
-  }
-  lua_settop(L, 4);
-  while (h->budget > 0 && (c->done || (c->done = lk_port_take(c->port)))) {
-    lua_pushinteger(L, c->done->ticket);
-    c->done->push(L, c->done);
-    lk_hand_put(L, h);
-    c->done->clear(c->done);
-    c->done = NULL;
-  }
-  lk_hand_drain(L, h, c->control);
-  lk_throttle_drain(L, &c->throttle, h);
-  lua_pushinteger(L, h->tail);
-  lua_pushboolean(L, h->budget <= 0);
-  return 2;
-}
-
-bool lk_client_idle(lk_client *c) {
-  return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port) &&
-         rd_kafka_queue_length(c->control) == 0;
-}
-
-/* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the
- * limit was reached and something may be left. Returns nothing to a finalizer that runs within a drain: the outer one
- * goes on. The mark is taken back by a protected call, the only way that needs no memory. */
-static int client_drain(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, LK_ANY);
-  lk_opt_table(L, 2, "list");
-  lk_opt_int(L, 3, "tail", 0, INT32_MAX);
-  lk_opt_int(L, 4, "max", 1, 1000000);
-  lua_settop(L, 4);
-  if (c->draining) return 0;
-  if (lk_client_idle(c)) {
-    lua_pushvalue(L, 3);
-    lua_pushboolean(L, 0);
-    return 2;
-  }
-  c->draining = true;
-  lua_pushcfunction(L, drain_body);
-  for (int i = 1; i <= 4; i++) lua_pushvalue(L, i);
-  int status = lua_pcall(L, 4, 2, 0);
-  c->unfinished = status != LUA_OK;
-  c->draining = false; /* c lives: its handle is at 1, and cannot be closed while this is set */
-  return status == LUA_OK ? 2 : lua_error(L);
-}
-
-/* wait(ms) -> true when the client has something to drain; at most 0.1 s. Works on a client that is closing too. */
-static int client_wait(lua_State *L) {
-  lk_client **h = lk_class_check(L, 1, &lk_client_class);
-  int ms = lk_opt_ms(L, 2);
-  bool there = *h && !lk_client_forked(*h);
-  lua_pushboolean(L, there && lk_port_wait((*h)->port, ms > SLICE_MS ? SLICE_MS : ms));
-  return 1;
-}
-
-/* fd() -> the descriptor that becomes readable when there is something to drain. */
-static int client_fd(lua_State *L) {
-  lk_client **h = lk_class_check(L, 1, &lk_client_class);
-  if (!*h) lk_misuse_error(L, "attempt to use a closed kafka client");
-  lua_pushinteger(L, lk_port_fd((*h)->port));
-  return 1;
-}
-
-static bool is_busy(const lk_client *c) {
-  bool busy = c->draining;
-  for (const lk_child *child = c->children; child; child = child->next) busy = busy || child->busy;
-  return busy;
-}
-
-/* busy() -> whether this is a finalizer that runs within a call which reads the client: it cannot be closed now. */
-static int client_busy(lua_State *L) {
-  lk_client **h = lk_class_check(L, 1, &lk_client_class);
-  lua_pushboolean(L, *h && !lk_client_forked(*h) && is_busy(*h));
-  return 1;
-}
 
 /* close(abandon): gives everything back; rk is destroyed on a thread. `abandon`: what librdkafka could wait for for ever is
  * left behind, as far as it lets go of it. */
@@ -405,7 +219,7 @@ static int client_close(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   lk_client *c = *h;
   if (!c || lk_client_forked(c)) return 0;
-  if (is_busy(c)) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
+  if (lk_client_busy(c)) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
   c->abandon = lua_toboolean(L, 2);
   lk_client_shut(c);
   return 0;
@@ -460,7 +274,5 @@ static int client_certificate(lua_State *L) {
 }
 
 const luaL_Reg lk_client_methods[] = {
-    {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd},     {"close", client_close},
-    {"gone", client_gone},   {"name", client_name}, {"fatal", client_fatal}, {"forked", client_forked},
-    {"release", client_release}, {"busy", client_busy}, {"certificate", client_certificate},
-    {NULL, NULL}};
+    {"close", client_close},   {"gone", client_gone},     {"release", client_release},         {"forked", client_forked},
+    {"name", client_name},     {"fatal", client_fatal},   {"certificate", client_certificate}, {NULL, NULL}};

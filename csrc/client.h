@@ -19,6 +19,7 @@
 #include "security.h"
 #include "task.h"
 #include "throttle.h"
+#include "topic.h"
 
 typedef struct lk_child lk_child;
 
@@ -42,10 +43,7 @@ typedef struct lk_client {
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
   lk_child *children;
-  rd_kafka_topic_t **topics;
-  size_t n_topics;
-  rd_kafka_topic_t *last_topic; /* the one asked for last, and the length of its name */
-  size_t last_len;
+  lk_topics topics;
   void (*before_destroy)(void *); /* on the destroying thread */
   void *before_destroy_arg;
 } lk_client;
@@ -75,6 +73,9 @@ lk_client *lk_client_again(lua_State *L, int idx);
 /* True in a child process forked after the client was opened: its threads do not exist there. */
 bool lk_client_forked(const lk_client *c);
 
+/* True while a call reads the client or a child of it: a finalizer that runs within cannot close it. */
+bool lk_client_busy(const lk_client *c);
+
 /* True where nothing waits to be drained: the common case of every call on a client, made cheap. */
 bool lk_client_idle(lk_client *c);
 
@@ -85,10 +86,6 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
 /* Gives back all the handle holds, and lets go of rk. Idempotent. */
 void lk_client_shut(lk_client *c);
 
-/* The cached topic object whose name is at `name`; `handle` is the client's userdata. Owned by the client. May allocate:
- * check the client again before using it. */
-rd_kafka_topic_t *lk_client_topic(lua_State *L, lk_client *c, int handle, int name);
-
 /* Keeps rk alive for work under way, and lets go of it again: from any thread. */
 void lk_client_retain(lk_client *c);
 void lk_client_release(lk_client *c);
@@ -98,7 +95,5 @@ int64_t lk_ticket(lua_State *L, int idx);
 
 extern const lk_class lk_client_class;
 extern const luaL_Reg lk_client_methods[];
-void lk_client_init(lua_State *L); /* per Lua state: the yard */
-void lk_client_init_process(void);
 
 #endif

@@ -12,16 +12,17 @@
 #include "opt.h"
 #include "report.h"
 #include "roles.h"
+#include "state.h"
 
 #if RD_KAFKA_VERSION < 0x020000ff
 #error "librdkafka 2.0 or newer is needed"
 #endif
 
 static const luaL_Reg *const client_groups[] = {
-    lk_client_methods,        lk_producer_methods,    lk_consumer_methods,  lk_group_methods,
-    lk_inbox_roots,           lk_offset_methods,      lk_metadata_methods,  lk_admin_topic_methods,
-    lk_admin_config_methods,  lk_admin_group_methods, lk_admin_acl_methods, lk_admin_user_methods,
-    lk_admin_cluster_methods, lk_oauth_methods,       lk_transaction_methods, NULL};
+    lk_client_methods,      lk_drain_methods,       lk_producer_methods,      lk_transaction_methods, lk_consumer_methods,
+    lk_group_methods,       lk_inbox_roots,         lk_offset_methods,        lk_metadata_methods,    lk_oauth_methods,
+    lk_admin_topic_methods, lk_admin_config_methods, lk_admin_group_methods,  lk_admin_acl_methods,   lk_admin_user_methods,
+    lk_admin_cluster_methods, NULL};
 
 static int open_client(lua_State *L, rd_kafka_type_t type, int events) {
   lua_settop(L, 1);
@@ -99,7 +100,7 @@ static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", c
                                      {NULL, NULL}};
 
 static void open_process(void) {
-  lk_client_init_process();
+  lk_state_init_process();
   lk_event_open();
   lk_report_open();
   lk_offset_open();
@@ -128,7 +129,7 @@ __attribute__((visibility("default"))) int luaopen_kafka_core(lua_State *L);
 int luaopen_kafka_core(lua_State *L) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, open_process);
-  lk_client_init(L);
+  lk_state_init(L);
   open_classes(L);
   luaL_newlib(L, functions);
   lua_pushstring(L, rd_kafka_version_str());

@@ -76,7 +76,7 @@ static int producer_produce(lua_State *L) {
     headers = read_headers(L, 8);
     c = lk_client_again(L, 1);
   }
-  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
+  rd_kafka_topic_t *topic = lk_topics_get(L, &c->topics, c->rk, 1, 2);
   c = lk_client_again(L, 1);
   if (!c->draining && !lk_client_idle(c)) {
     lua_pushboolean(L, 0);
@@ -246,7 +246,7 @@ static int many_body(lua_State *L) {
 static int producer_many(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
   lua_settop(L, 10);
-  rd_kafka_topic_t *topic = lk_client_topic(L, c, 1, 2);
+  rd_kafka_topic_t *topic = lk_topics_get(L, &c->topics, c->rk, 1, 2);
   check_columns(L);
   span s = {topic, (void *)(intptr_t)lk_ticket(L, 8), 0, 0};
   s.at = lk_opt_int(L, 9, "first", 1, LUA_MAXINTEGER - 1);

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+extern const luaL_Reg lk_drain_methods[];
 extern const luaL_Reg lk_producer_methods[];
 extern const luaL_Reg lk_consumer_methods[];
 extern const luaL_Reg lk_group_methods[];
