@@ -34,8 +34,8 @@ function rows.checked(op, what, fields, needed)
   return list
 end
 
----The same for rows of offsets.
----@param needs_offset boolean
+---The same for rows that may hold an offset and metadata.
+---@param needs_offset boolean|nil
 function rows.copy(op, what, needs_offset)
   return rows.checked(op, what, row_fields, needs_offset and { "offset" } or nil)
 end

@@ -100,9 +100,11 @@ function call.send(client, name, about, deadline, start)
     err.message = err.message:gsub("^%u+ worker failed to parse response: ", "")
     return nil, request.writes and unfinished(err) or err
   end
-  for _, row in ipairs(answer.rows or {}) do
-    if row.err and row.err.name == "_TIMED_OUT" then row.err.message = "no answer in time" end
-    if row.err and request.writes then unfinished(row.err) end
+  for _, list in ipairs { answer.rows or {}, answer.errors } do
+    for _, row in ipairs(list) do
+      if row.err and row.err.name == "_TIMED_OUT" then row.err.message = "no answer in time" end
+      if row.err and request.writes then unfinished(row.err) end
+    end
   end
   return answer
 end

@@ -87,7 +87,7 @@ local elect_options = { unclean = args.boolean, timeout = args.seconds }
 function Cluster:elect_leaders(list, options)
   local op = "elect_leaders"
   call.client(self, op)
-  if list ~= nil then list = rows.checked(op, list) end
+  if list ~= nil then list = rows.copy(op, list) end
   local o = args.fields(op, options, elect_options)
   local deadline = call.deadline(op, o.timeout)
   local answer, err = call.send(self, "elect_leaders", { op = op }, deadline, function(c, ms, ticket)

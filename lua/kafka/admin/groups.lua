@@ -9,7 +9,8 @@ local call = require "kafka.admin.call"
 ---@class kafka.Client
 local Groups = {}
 
-local groups_list = show.list({ "group", "state", show.maybe "type", "simple" }, { key = "group", none = "no groups" })
+local groups_list = show.list({ "group", "state", show.maybe "type", "simple" }, { key = "group", none = "no groups",
+  foot = function(list) return #list.errors > 0 and "not all brokers answered: " .. tostring(list.errors[1]) or nil end })
 local results_list = show.list({ "group" }, { key = "group" })
 local members_list = show.list({ "member", "client_id", show.maybe "instance_id", "host", "partitions" }, { none = "no members" })
 local descriptions_list = show.list({ "group", "state", show.maybe "assignor", "coordinator",

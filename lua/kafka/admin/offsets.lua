@@ -31,7 +31,7 @@ end
 
 ---Sets offsets of a group that has no members; the group need not exist. Unlike `commit`, it tells of each partition.
 ---@param name string
----@param list table[] rows {topic, partition, offset}: offset is the next to be read; or one such row
+---@param list table[] rows {topic, partition, offset, metadata}: offset is the next to be read; or one such row
 ---@param timeout number|nil seconds (default 10)
 ---@return {topic: string, partition: integer, offset: integer, err: kafka.Error|nil}[]|nil
 ---@return kafka.Error|nil where the request as a whole failed
@@ -40,7 +40,7 @@ function Offsets:alter_offsets(name, list, timeout)
   local op = "alter_offsets"
   call.client(self, op)
   args.check(op, "group", name, args.group)
-  list = rows.checked(op, list, { offset = args.offset }, { "offset" })
+  list = rows.copy(op, list, true)
   local results, err = alter(self, op, name, list, call.deadline(op, timeout))
   if not results then return nil, err end
   return results_list(results)
@@ -57,7 +57,7 @@ function Offsets:delete_offsets(name, list, timeout)
   local op = "delete_offsets"
   call.client(self, op)
   args.check(op, "group", name, args.group)
-  list = rows.checked(op, list)
+  list = rows.copy(op, list)
   local results, err = of_group(self, "delete_group_offsets", op, call.deadline(op, timeout), function(c, _, ticket)
     return c:delete_group_offsets(name, list, ticket)
   end)
@@ -86,7 +86,7 @@ local function checked(op, options)
   if places > 1 then args.misuse(op, "give one of topic, topics and partitions, or none for all that the group has committed") end
   if o.topics then o.topics = call.names(op, "topics", o.topics, args.topic_name) end
   if o.topic then o.topics = { o.topic } end
-  if o.partitions then o.partitions = rows.checked(op, o.partitions) end
+  if o.partitions then o.partitions = rows.copy(op, o.partitions) end
   return o
 end
 
@@ -105,10 +105,10 @@ end
 
 -- The partitions of a plan: those given, all of the topics, or nil for what the group has committed.
 local function chosen(o, topic_of)
-  if o.partitions then return o.partitions end
-  if not o.topics then return nil end
+  if not (o.partitions or o.topics) then return nil end
   local list = {}
-  for _, name in ipairs(o.topics) do
+  for i, row in ipairs(o.partitions or {}) do list[i] = { topic = row.topic, partition = row.partition } end
+  for _, name in ipairs(o.topics or {}) do
     local topic, err = topic_of(name)
     if not topic then list[#list + 1] = { topic = name, err = err } end
     for _, p in ipairs(topic and topic.partitions or {}) do list[#list + 1] = { topic = name, partition = p.partition } end

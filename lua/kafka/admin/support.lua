@@ -36,18 +36,17 @@ local names = {
 
 -- One connection that logs what its broker says of itself.
 local function look(client, op, deadline)
-  local serves = {}
-  local settings = {}
+  local serves, settings, options = {}, {}, {}
   for k, v in pairs(client.settings) do settings[k] = v end
+  for k, v in pairs(client.options) do options[k] = v end
   settings.debug = settings.debug and settings.debug .. ",feature" or "feature"
-  local options = { loop = client.options.loop, on_error = client.options.on_error }
   local h, err
   function options.on_log(line)
     local number = line.text:match "ApiKey %S+ %((%d+)%) Versions"
     if number then serves[tonumber(number)] = true end
     if line.level >= 7 then return end
     if client.options.on_log then return client.options.on_log(line) end
-    log.line(h.name, line.level, line.text)
+    log.line(h.title, line.level, line.text)
   end
   h, err = handle.open("consumer", op, settings, options)
   if not h then return nil, err end
