@@ -26,7 +26,5 @@ return {
   case("offsets_for_times", function(c, ticket) return c:offsets_for_times(times, 5000, ticket) end),
   case("commit", function(c, ticket) return c:commit(rows, ticket) end),
   case("committed", function(c, ticket) return c:committed(rows, 5000, ticket) end),
-  case("group_offsets", function(c, ticket) return c:group_offsets("g", rows, ticket) end),
-  case("alter_group_offsets", function(c, ticket) return c:alter_group_offsets("h", rows, ticket) end),
   case("flush", function(c, ticket) return c:flush(1000, ticket) end, "producer"),
 }
