@@ -54,8 +54,9 @@ local defaults = {
 
 -- Settings whose values are shown nowhere.
 local function is_secret(name)
-  return name:find("^ssl_") or name:find("password", 1, true) or name:find("secret", 1, true) or name:find("token", 1, true)
-    or name:find("%.pem$") or name:find("oauthbearer.config", 1, true) or name == "ssl.key.pem"
+  return name:find("password", 1, true) or name:find("secret", 1, true) or name:find("token", 1, true)
+    or name:find("passphrase", 1, true) or name:find("%.pem$") or name:find("oauthbearer.config", 1, true)
+    or name:find("^ssl_") -- librdkafka's internal forms of key and certificate
 end
 config.is_secret = is_secret
 
@@ -233,6 +234,11 @@ local function check_once(op, one, other, options)
     shown(row.name, rawget(options, one)), shown(row.name, rawget(options, other))))
 end
 
+-- An option of ours that carries a secret: a token in the place of the function that returns one.
+local function refuse_own(op, name, wanted)
+  args.misuse(op, ("%s must be %s, got a value not shown"):format(name, wanted))
+end
+
 ---Splits a constructor's table into our own options and librdkafka's settings.
 ---@param op string the constructor, for errors
 ---@param options table the user's
@@ -244,6 +250,7 @@ function config.split(op, options, own, role)
   local mine, settings, from = {}, {}, {}
   for name, value in next, core.copy(options) do
     if own[name] then
+      if is_secret(name) and not own[name].fits(value) then refuse_own(op, name, own[name].wanted) end
       mine[name] = args.check(op, name, value, own[name])
     else
       local full = type(name) == "string" and full_name(name)
