@@ -18,6 +18,7 @@ What the world does wrong comes as `nil, err`. `tostring(err)` is a sentence; to
 | `action` | what to do: the table below |
 | `retriable` | true where the action is `wait` or `retry` |
 | `fatal` | this client can do nothing more: the action is `recreate`, whatever stands below |
+| `original` | librdkafka's or the broker's own text, where `message` is another |
 | `abortable` | the transaction must be aborted: the action is `abort`, whatever stands below |
 | `message` | in words; below where librdkafka or the broker says no more |
 | `op`, `topic`, `partition`, `offset` | what failed, where that is known |

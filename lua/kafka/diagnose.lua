@@ -85,14 +85,6 @@ local rows = {
     "access denied: no ACL allows {user} IdempotentWrite on the cluster, or Write on any topic",
     "security", "recreate" },
   -- refused before any connection
-  { "^([%w.]+) failed: .*system lib", "{1}: the file cannot be read", "config", "fix" },
-  { "^([%w.]+) failed: .*no certificate or crl found", "{1}: there is no certificate in it", "config", "fix" },
-  { "^([%w.]+) failed: .*no start line", "{1}: there is nothing in PEM form in it", "config", "fix" },
-  { "^([%w.]+) failed: not in PEM format", "{1}: this is not in PEM form", "config", "fix" },
-  { "^failed to read certificate .*from ([%w.]+): not in PEM format", "{1}: this is not in PEM form", "config", "fix" },
-  { "^([%w.]+) failed: .*key values mismatch", "{1}: key and certificate do not belong together", "config", "fix" },
-  { "^(ssl%.key%.[%w.]+) failed: .*PEM lib", "{1}: ssl.key.password is missing or wrong, or the key is broken", "config", "fix" },
-  { "^(ssl%.key%.[%w.]+) failed: .*bad decrypt", "{1}: ssl.key.password is wrong", "config", "fix" },
   { "^Unsupported SASL mechanism: (%S+)", "sasl.mechanism {1} is not known: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
     .. " or GSSAPI, in capitals", "config", "fix" },
   { "^Invalid sasl%.kerberos%.kinit%.cmd value", "sasl.mechanism is missing: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",

@@ -17,8 +17,9 @@ function page.programs(text)
 end
 
 ---Runs a program with these brokers in the place of localhost:9092.
+---@param names table<string, any>|nil globals for it
 ---@return string[] the lines that it printed
-function page.run(text, brokers)
+function page.run(text, brokers, names)
   local out = {}
   local env = setmetatable({
     print = function(...)
@@ -27,6 +28,7 @@ function page.run(text, brokers)
       out[#out + 1] = table.concat(words, "\t")
     end,
   }, { __index = _G })
+  for name, value in pairs(names or {}) do env[name] = value end
   assert(load(text:gsub("localhost:9092", brokers), "=snippet", "t", env))()
   return out
 end

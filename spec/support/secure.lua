@@ -6,14 +6,17 @@ local kafka = require "kafka"
 
 local registry = debug.getregistry()
 
+local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 local secure = {}
 
----@return table the cluster: topics open (alice may do all), seen (alice may describe it), hidden; group open
+---@return table the cluster: topics first and open (alice may do all), seen (alice may describe it), hidden; group open
 function secure.cluster()
   local held = registry["spec.secure"] -- busted forgets modules between files
   if held then return held end
-  local cluster = assert(kafka.localcluster { security = true, topics = { open = 1, seen = 1, hidden = 1 } })
-  assert(cluster:acl { "--add", "--allow-principal", "User:alice", "--operation", "All", "--topic", "open", "--group", "open" })
+  local cluster = assert(kafka.localcluster { security = true, topics = { first = 1, open = 1, seen = 1, hidden = 1 } })
+  assert(cluster:acl { "--add", "--allow-principal", "User:alice", "--operation", "All", "--topic", "first", "--topic", "open",
+    "--group", "open" })
   assert(cluster:acl { "--add", "--allow-principal", "User:alice", "--operation", "Describe", "--topic", "seen" })
   registry["spec.secure"] = cluster
   require("busted").subscribe({ "suite", "end" }, function()
@@ -21,6 +24,28 @@ function secure.cluster()
     return nil, true
   end)
   return cluster
+end
+
+local function base64url(text)
+  local out = {}
+  for i = 1, #text, 3 do
+    local a, b, c = text:byte(i, i + 2)
+    local n = a << 16 | (b or 0) << 8 | (c or 0)
+    for j = 0, c and 3 or b and 2 or 1 do
+      local at = n >> (18 - 6 * j) & 63
+      out[#out + 1] = LETTERS:sub(at + 1, at + 1)
+    end
+  end
+  return table.concat(out)
+end
+
+---A token that nobody signed: the listener oauth believes it.
+---@param expires integer seconds since the epoch
+---@return string token
+---@return integer expires
+function secure.unsecured_token(user, expires)
+  local claims = ('{"sub":"%s","iat":%d,"exp":%d}'):format(user, os.time(), expires)
+  return ("%s.%s."):format(base64url '{"alg":"none"}', base64url(claims)), expires
 end
 
 ---Settings for one listener, with those of `more` above them; `seen` gets every error and log line.
