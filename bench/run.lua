@@ -148,7 +148,7 @@ local function main()
   print(("%d messages of 100 bytes, median of %d rounds; Kafka %s, librdkafka %s, %s%s"):format(messages, rounds, version,
     kafka.librdkafka, _VERSION, python_version and ", confluent-kafka-python on librdkafka " .. python_version or ""))
   print("of C, of hand-made: 1 is level, more is better\n")
-  print((line:format("", "", "million", "CPU us", "of C", "", "of hand", "-made"):gsub("%s+$", "")))
+  print(("%-66s %8s %8s   %13s   %14s"):format("", "million", "CPU us", "of C", "of hand-made"))
   print(line:format("row", "contestant", "a second", "a msg", "speed", "CPU", "speed", "CPU"))
   for i, row in ipairs(chosen) do show(row, shown[i]) end
 end
