@@ -86,6 +86,8 @@ local cases = {
     "no answer to the connection: a firewall, or another address (h:1)" },
   { "FindCoordinator response error: Group authorization failed.", login, "security",
     "access denied: no ACL allows user alice Read on the group" },
+  { "Subscribed topic not available: secret: Broker: Topic authorization failed", login, "security",
+    "access denied: no ACL allows user alice Read and Describe on topic secret" },
   { "Fetch from broker 1 failed: Broker: Topic authorization failed", login, "security",
     "access denied: no ACL allows user alice Read and Describe on the topic" },
   { "Failed to acquire idempotence PID from broker h:1/1: Broker: Cluster authorization failed", login, "security",

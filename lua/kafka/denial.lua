@@ -47,6 +47,55 @@ function denial.last(feed, empty)
   return found
 end
 
+-- The topic of a consumer's partition that is read and not at its end, another each time.
+local function silent_topic(c, turn)
+  local list = c.parts.list
+  for i = 1, #list do
+    local part = list[(turn + i) % #list + 1]
+    if not part.paused and not c.parts:at_end(part) then return part.topic end
+  end
+end
+
+---A consumer that is given nothing: asks as a feed does, and repeats a denial that was told, once a second.
+---@param c kafka.Consumer
+---@return kafka.Error|nil
+function denial.watch(c)
+  local w = c.watch or { handle = c.handle, heard = now(), turn = 0, told = 0, op = "poll" }
+  c.watch = w
+  local topic = silent_topic(c, w.turn)
+  if not topic then
+    denial.heard(w)
+    return nil
+  end
+  if not w.looking then w.topic, w.turn = topic, w.turn + 1 end
+  denial.ask(w)
+  local no = w.no
+  for _, part in ipairs(c.parts.list) do
+    if part.denial and c.parts:at_end(part) then part.denial = nil end -- it may be read again
+    if not part.paused then no = no or part.denial end
+  end
+  if not no or now() - w.told < QUIET then return nil end
+  w.no, w.told = nil, now()
+  return no
+end
+
+---An error of a consumer's partition.
+function denial.remember(c, part, err)
+  if err.name ~= DENIED then return end
+  part.denial, c.denied = err, true
+  if c.watch then c.watch.told = now() end
+end
+
+---Messages of these partitions have come.
+---@param rows {topic: string, partition: integer}[]
+function denial.forget(c, rows)
+  if not c.denied then return end
+  for _, row in ipairs(rows) do
+    local part = c.parts:find(row.topic, row.partition)
+    if part then part.denial = nil end
+  end
+end
+
 ---Something came.
 function denial.heard(feed)
   feed.heard, feed.suspect = now(), false
@@ -65,7 +114,7 @@ function denial.ask(feed)
     if not answer.err then h:heard() end
     if not raw or raw.name ~= DENIED then return end
     feed.suspect = true
-    feed.no = errors.from(raw, { op = "fetch", topic = feed.topic, user = h.facts.user })
+    feed.no = errors.from(raw, { op = feed.op or "fetch", topic = feed.topic, user = h.facts.user })
   end
   feed.looking = h.core:metadata(feed.topic, LOOK_TIME * 1000, ticket) ~= nil
   if not feed.looking then

@@ -80,6 +80,8 @@ local rows = {
   -- what may be done
   { "FindCoordinator response error: Group authorization failed",
     "access denied: no ACL allows {user} Read on the group", "security", "fix" },
+  { "Subscribed topic not available: ([^:%s]+): .*Topic authorization failed",
+    "access denied: no ACL allows {user} Read and Describe on topic {1}", "security", "fix" },
   { "Topic authorization failed", "access denied: no ACL allows {user} Read and Describe on the topic", "security", "fix" },
   { "Failed to acquire idempotence PID.*Cluster authorization failed",
     "access denied: no ACL allows {user} IdempotentWrite on the cluster, or Write on any topic",

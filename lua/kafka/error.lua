@@ -106,7 +106,7 @@ local words = {
 }
 
 -- What an ACL must allow for a call that touches a topic: Describe unless told here.
-local rights = { send = "Write", produce = "Write", fetch = "Read", commit = "Read", create_topic = "Create" }
+local rights = { send = "Write", produce = "Write", fetch = "Read", poll = "Read", commit = "Read", create_topic = "Create" }
 
 -- The broker's own text for these says less: "Authorization failed."
 local denied = {

@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local denial = require "kafka.denial"
 local errors = require "kafka.error"
 local reset = require "kafka.reset"
 local message = require "kafka.message"
@@ -57,8 +58,10 @@ local function understand(c, raw)
   local part = c.parts:find(raw.topic or "", raw.partition or -1)
   if not part then return nil end
   if raw.name == "_AUTO_OFFSET_RESET" then return reset.apply(c, part, raw) end
-  return errors.from(raw, { op = "poll", topic = raw.topic, partition = raw.partition, cause = c.handle:cause(),
+  local err = errors.from(raw, { op = "poll", topic = raw.topic, partition = raw.partition, cause = c.handle:cause(),
     user = c.handle.facts.user })
+  denial.remember(c, part, err)
+  return err
 end
 
 -- Fetches what librdkafka has; the backlog is empty and settled.
@@ -70,6 +73,7 @@ local function refill(c, max, max_bytes, columns, whole)
   if not batch then return nil, understand(c, raw) end
   if batch.n == 0 and not batch.next[1] then return nil end
   if batch.n > 0 then
+    denial.forget(c, batch.next)
     c.backlog:put(not whole and batch or nil, batch.next)
     return batch
   end
@@ -100,6 +104,7 @@ local function wait(c, deadline, look)
     serve(c)
     if c.stopping or c.closed then return true end
     value, err = look(c)
+    if not value and not err then err = denial.watch(c) end
     return value or err or c.handle.fatal
   end, deadline)
   if not value and not err then err = c.handle.fatal end

@@ -97,6 +97,54 @@ describe("without a right", function()
   end)
 end)
 
+describe("a consumer", function()
+  local function open(group, topics, seen)
+    local settings = secure.alice { group = group, topics = topics }
+    if seen then settings.on_error = function(err) seen[#seen + 1] = tostring(err) end end
+    return assert(kafka.consumer(settings))
+  end
+
+  local function errors_of(c, count)
+    for _ = 1, count do
+      local err
+      try.until_true(10, function()
+        local m
+        m, err = c:poll(2)
+        return m == nil and err
+      end, "an error")
+      denied("Read", nil, err)
+    end
+  end
+
+  it("that is assigned a topic it may not read is told so again and again", function()
+    for _, topic in ipairs { "hidden", "seen" } do
+      local c <close> = open "open"
+      assert(c:assign { { topic = topic, partition = 0, offset = 0 } })
+      errors_of(c, 3)
+    end
+  end)
+
+  it("that subscribes to one is told so", function()
+    local c <close> = open("open", "seen")
+    errors_of(c, 2)
+    local seen = {}
+    local other <close> = open("open", "hidden", seen)
+    try.until_true(10, function()
+      other:poll(0.2)
+      return table.concat(seen):find("no ACL allows user alice Read and Describe on topic hidden", 1, true)
+    end, "the topic's denial")
+  end)
+
+  it("of a group that it may not join is told so", function()
+    local seen = {}
+    local c <close> = open("closed", "open", seen)
+    try.until_true(10, function()
+      c:poll(0.2)
+      return table.concat(seen):find("for group closed: access denied: no ACL allows user alice Read on the group", 1, true)
+    end, "the group's denial")
+  end)
+end)
+
 describe("a right taken away while a partition is read", function()
   it("is an error of every fetch until it is given back", function()
     assert(cluster:create_topic "lent")
