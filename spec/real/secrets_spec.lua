@@ -58,7 +58,7 @@ local function provoke(listener, settings, has_handlers)
   local p = open(kafka.producer, all)
   if p then
     see(p, p.handle, p.handle.core)
-    see_all((select(2, p:send("open", "x", { timeout = 0.5 }))))
+    see_all((select(2, p:send("open", "x", { timeout = 0.4 }))))
     see_all((select(2, p:flush(0.1))))
     traced(p.send, p, "open", "x", { timeout = {} })
     traced(p.produce, p)
@@ -68,7 +68,7 @@ local function provoke(listener, settings, has_handlers)
     see_all((select(2, p:close(0.2))))
     see(p)
   end
-  local k = open(kafka.connect, with(all, { timeout = 0.7 }))
+  local k = open(kafka.connect, with(all, { timeout = 0.4 }))
   if k then
     see(k, k:metadata(), k:topic "open")
     traced(k.partition, k, "open", "x")
@@ -80,9 +80,9 @@ local function provoke(listener, settings, has_handlers)
   end
   local c = open(kafka.consumer, with(all, { group = "open", topics = "open" }))
   if c then
-    see_all((select(2, c:poll(0.5))))
+    see_all((select(2, c:poll(0.3))))
     see(c)
-    c:close(1)
+    c:close(0.2)
     see(c)
   end
 end

@@ -118,10 +118,10 @@ describe("kafka.connect is refused, and says why:", function()
   for _, case in ipairs(cases) do
     it(case[1], function()
       local seen = {}
-      local k, err = kafka.connect(secure.settings(case[2], with(case[3](), { timeout = 1 }), seen))
+      local k, err = kafka.connect(secure.settings(case[2], with(case[3](), { timeout = 0.7 }), seen))
       try.failure(nil, k, err)
       local text = tostring(err)
-      assert.truthy(text:find("answered: timed out after 1 s; last: ", 1, true), text)
+      assert.truthy(text:find("answered: timed out after 0.7 s; last: ", 1, true), text)
       assert.truthy(text:find(case[4], 1, true), text)
       assert.truthy(text:find(cluster.listeners[case[2]], 1, true), text)
       assert.same({ "security", "fix", false }, { err.category, err.action, err.retriable })
