@@ -28,7 +28,7 @@ static int cluster_list_offsets(lua_State *L) {
   lk_client_check(L, 1, LK_ANY);
   int ms = lk_opt_ms(L, 3);
   int64_t ticket = lk_ticket(L, 4);
-  rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
+  rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_SPEC);
   rd_kafka_AdminOptions_t *o = lk_request_options(L, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ms, ticket);
   lk_client *c = lk_client_check(L, 1, LK_ANY);
   rd_kafka_ListOffsets(c->rk, list, o, c->control);

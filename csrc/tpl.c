@@ -16,6 +16,7 @@ static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 static void read_offset(lua_State *L, int row, lk_tpl_offsets kind, rd_kafka_topic_partition_t *tp) {
   int at = lk_opt_field(L, row, "offset");
   if (kind == LK_TPL_REAL) tp->offset = lk_opt_int(L, at, "offset", 0, LUA_MAXINTEGER);
+  if (kind == LK_TPL_SPEC) tp->offset = lk_opt_int(L, at, "offset", -3, LUA_MAXINTEGER);
   if (kind == LK_TPL_NAMED) {
     lua_Integer n = tp->offset = lk_opt_int(L, at, "offset", LUA_MININTEGER + 1, LUA_MAXINTEGER);
     bool named = n == RD_KAFKA_OFFSET_END || n == RD_KAFKA_OFFSET_BEGINNING || n == RD_KAFKA_OFFSET_STORED ||

@@ -11,6 +11,7 @@ typedef enum lk_tpl_offsets {
   LK_TPL_NONE,  /* not read */
   LK_TPL_REAL,  /* required, 0 or more: an offset or a timestamp */
   LK_TPL_NAMED, /* required, librdkafka's named positions too */
+  LK_TPL_SPEC,  /* required, a timestamp or one of ListOffsets' own numbers */
 } lk_tpl_offsets;
 
 /* Pushes a box (closed when the C function ends) and returns the list in it. */
