@@ -33,3 +33,12 @@ describe("examples/look.lua", function()
     assert.matches("\n2 of 20 messages looked at\n", text)
   end)
 end)
+
+describe("examples/consumer.lua", function()
+  it("handles every message with two members", function()
+    local code, text = run "BROKERS= lua5.4 examples/consumer.lua"
+    assert.equal(0, code, text)
+    assert.matches("second gets 2 partitions", text)
+    assert.matches("handled 2000 messages, %d+ of them again; behind by 0", text)
+  end)
+end)

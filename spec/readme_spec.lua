@@ -4,6 +4,7 @@
 local kafka = require "kafka"
 
 local page = require "spec.support.page"
+local try = require "spec.support.try"
 
 local readme = page.read "README.md"
 
@@ -15,7 +16,7 @@ describe("the README's programs", function()
 
   local blocks = page.programs(readme)
 
-  it("are two: a producer and a north face", function() assert.equal(2, #blocks) end)
+  it("are three: a producer, a north face and a consumer", function() assert.equal(3, #blocks) end)
 
   it("produce: one report printed, and none of a thousand messages lost", function()
     local out = page.run(blocks[1], mock.brokers)
@@ -38,6 +39,17 @@ describe("the README's programs", function()
     assert.matches("^%d+\t", out[2])
     assert.matches("^coordinator of g: broker %d at ", out[#out - 1])
     assert.matches("^committed: %d+$", out[#out])
+  end)
+end)
+
+describe("the README's consumer", function()
+  it("prints every message and is not behind", function()
+    local mock <close> = assert(kafka.mock { topics = { first = 2 } })
+    try.fill(mock.brokers, "first", 0, 20)
+    local out = page.run(page.programs(readme)[3], mock.brokers)
+    assert.equal(21, #out)
+    assert.matches("^0\t0\tnil\t1$", out[1])
+    assert.equal("behind by 0", out[21])
   end)
 end)
 
