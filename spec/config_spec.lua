@@ -28,6 +28,15 @@ describe("names", function()
     assert.equal("c:3", settings { ["bootstrap.servers"] = "c:3" }["bootstrap.servers"])
   end)
 
+  it("of a later librdkafka name the version that is needed", function()
+    local function given() return settings({ group = "g", group_protocol = "consumer" }, "consumer")["group.protocol"] end
+    if config.settings()["group.protocol"] then
+      assert.equal("consumer", given())
+    else
+      try.misuse({ "group_protocol", "needs librdkafka 2.4 or newer", core.librdkafka }, given)
+    end
+  end)
+
   it("that are unknown raise with the nearest", function()
     try.misuse({ "unknown setting", '"liger_ms"', "linger.ms" }, function() settings { liger_ms = 1 } end)
     try.misuse({ "unknown setting", '"broker"', '"brokers"' }, function() settings { broker = "h:1" } end)

@@ -224,6 +224,22 @@ local function full_name(name)
   return settings[dotted] and dotted or nil
 end
 
+-- What later versions of librdkafka have: since when.
+local newer = {
+  ["group.protocol"] = "2.4",
+  ["group.remote.assignor"] = "2.4",
+  ["retry.backoff.max.ms"] = "2.3",
+  ["fetch.queue.backoff.ms"] = "2.2",
+  ["client.dns.lookup"] = "2.2",
+  ["enable.metrics.push"] = "2.5",
+}
+
+local function refuse_unknown(op, name, own)
+  local version = type(name) == "string" and newer[(name:gsub("_", "."))]
+  if not version then args.unknown(op, "setting", name, set_of(own)) end
+  args.misuse(op, ("setting %s needs librdkafka %s or newer, this is %s"):format(name, version, core.librdkafka))
+end
+
 local BROKERS = "metadata.broker.list" -- of which bootstrap.servers is an alias
 
 -- Two names of one setting; raises with both, always in the same order.
@@ -254,7 +270,7 @@ function config.split(op, options, own, role)
       mine[name] = args.check(op, name, value, own[name])
     else
       local full = type(name) == "string" and full_name(name)
-      if not full then args.unknown(op, "setting", name, set_of(own)) end
+      if not full then refuse_unknown(op, name, own) end
       local row = config.settings()[full]
       local one = row.alias or full
       if from[one] then check_once(op, from[one], name, options) end
