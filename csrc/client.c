@@ -12,6 +12,8 @@
 #include "state.h"
 
 #define DESTROY_IMMEDIATE 4 /* librdkafka's own flag, not in its header: does not wait for its broker threads */
+#define JOIN_PATIENCE_MS 60000 /* until a cooperative group has assigned partitions to who wants to leave */
+#define JOIN_LOOK_MS 100
 
 bool lk_client_forked(const lk_client *c) { return c->generation != lk_state_generation(); }
 
@@ -43,9 +45,28 @@ static void unref(lk_client *c) {
   free(c);
 }
 
+/* librdkafka below 2.3 aborts the process where a member of a cooperative group ends between joining and its first
+ * assignment: serves the client until that has come. False where it does not come. */
+static bool await_assignment(lk_client *c) {
+  rd_kafka_queue_t *q = rd_kafka_queue_get_consumer(c->rk);
+  bool came = false;
+  for (int left = JOIN_PATIENCE_MS; left > 0 && !came; left -= JOIN_LOOK_MS) {
+    rd_kafka_event_t *ev = rd_kafka_queue_poll(q, JOIN_LOOK_MS);
+    came = ev && rd_kafka_event_type(ev) == RD_KAFKA_EVENT_REBALANCE &&
+           rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (ev) rd_kafka_event_destroy(ev);
+  }
+  rd_kafka_queue_destroy(q);
+  return came;
+}
+
 static void destroy(void *arg) {
   lk_client *c = arg;
   if (c->before_destroy) c->before_destroy(c->before_destroy_arg);
+  if (c->patient && !c->hand.assigned && !await_assignment(c)) {
+    unref(c); /* rk is left to its threads */
+    return;
+  }
   if (c->abandon) {
     rd_kafka_destroy_flags(c->rk, DESTROY_IMMEDIATE | RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   } else {
@@ -78,6 +99,7 @@ void lk_client_shut(lk_client *c) {
     child->shut(child);
     lk_child_remove(child);
   }
+  if (c->hand.event && rd_kafka_event_type(c->hand.event) == RD_KAFKA_EVENT_REBALANCE) c->hand.assigned = true;
   lk_hand_drop(&c->hand);
   if (c->done) c->done->clear(c->done);
   c->done = NULL;

@@ -42,6 +42,7 @@ typedef struct lk_client {
   int64_t accepted;
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
+  bool patient;  /* its destruction must wait until a group has assigned partitions */
   lk_child *children;
   lk_topics topics;
   void (*before_destroy)(void *); /* on the destroying thread */

@@ -38,6 +38,7 @@ static void plan(lk_entry *e, const rd_kafka_message_t *m) {
   int64_t next = m->err ? m->offset : m->offset + 1;
   if (next > e->ahead) e->ahead = next;
   e->ahead_eof = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+  if (e->ahead_eof) e->ahead_ends++;
   e->moved = true;
 }
 
@@ -46,6 +47,7 @@ static void plan_nothing(lk_inbox *b) {
     lk_entry *e = &b->entries[i];
     e->ahead = e->position;
     e->ahead_eof = e->eof;
+    e->ahead_ends = e->ends;
     e->moved = false;
   }
 }
@@ -85,6 +87,7 @@ static void settle(lk_inbox *b, size_t end) {
   for (size_t i = 0; i < b->n_entries; i++) {
     b->entries[i].position = b->entries[i].ahead;
     b->entries[i].eof = b->entries[i].ahead_eof;
+    b->entries[i].ends = b->entries[i].ahead_ends;
   }
   for (; b->at < end; b->at++) {
     if (b->held[b->at]) lk_inbox_drop(b, b->at);

@@ -14,10 +14,12 @@
 
 static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 
-/* subscribe(names) -> true | nil, err: a name that begins with ^ is a regular expression. */
+/* subscribe(names, patient) -> true | nil, err: a name that begins with ^ is a regular expression. `patient`: this librdkafka
+ * aborts the process where the client ends before the group has assigned partitions, so its end waits for that. */
 static int group_subscribe(lua_State *L) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   lk_opt_table(L, 2, "topics");
+  bool patient = lua_toboolean(L, 3);
   lk_box *box = lk_box_push(L, list_free);
   rd_kafka_topic_partition_list_t *list = box->p = rd_kafka_topic_partition_list_new(4);
   lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
@@ -26,8 +28,10 @@ static int group_subscribe(lua_State *L) {
     rd_kafka_topic_partition_list_add(list, lk_opt_name(L, -1, "topic", NAME_MAX_BYTES), RD_KAFKA_PARTITION_UA);
     lua_pop(L, 1);
   }
-  rd_kafka_resp_err_t err = rd_kafka_subscribe(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, list);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  rd_kafka_resp_err_t err = rd_kafka_subscribe(c->rk, list);
   if (err) return lk_error_fail(L, err, NULL);
+  c->patient = patient;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -54,6 +58,7 @@ static bool push_rebalance(lua_State *L, lk_hand *h) {
   if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
     lua_pushstring(L, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assign" : "revoke");
     lua_setfield(L, -2, "kind");
+    h->assigned = h->assigned || err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
   } else {
     lk_error_push(L, err, rd_kafka_event_error_string(h->event));
     lua_setfield(L, -2, "err");
@@ -83,23 +88,6 @@ static int group_pulse(lua_State *L) {
     if (!c->hand.event) c->hand.event = rd_kafka_queue_poll(c->control, 0);
   }
   lua_pushboolean(L, due || !lk_client_idle(c));
-  return 1;
-}
-
-/* member() -> this member's id, or nil before it has joined */
-static int group_member(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  char *id = rd_kafka_memberid(c->rk);
-  if (!id) return 0;
-  char copy[256];
-  size_t n = 0;
-  while (n < sizeof copy - 1 && id[n]) {
-    copy[n] = id[n];
-    n++;
-  }
-  rd_kafka_mem_free(c->rk, id);
-  if (n == 0) return 0;
-  lua_pushlstring(L, copy, n);
   return 1;
 }
 
@@ -155,7 +143,7 @@ static int group_left(lua_State *L) {
 }
 
 const luaL_Reg lk_group_methods[] = {
-    {"subscribe", group_subscribe}, {"unsubscribe", group_unsubscribe}, {"pulse", group_pulse}, {"member", group_member},
+    {"subscribe", group_subscribe}, {"unsubscribe", group_unsubscribe}, {"pulse", group_pulse},
     {"leave", group_leave},         {"left", group_left},               {NULL, NULL}};
 
 void lk_group_open(lua_State *L) {

@@ -182,7 +182,8 @@ static int inbox_rewind(lua_State *L) {
   return 0;
 }
 
-/* position(topic, partition) -> the next offset to hand out, or nil where not known yet; whether the end was reached */
+/* position(topic, partition) -> the next offset to hand out, or nil where not known yet; whether that is the end; how often
+ * the end was reached */
 static int inbox_position(lua_State *L) {
   lk_inbox *b = lk_inbox_check(L);
   lk_entry *e = find(b, lk_opt_topic(L, 2), lk_opt_partition(L, 3));
@@ -193,7 +194,8 @@ static int inbox_position(lua_State *L) {
     lua_pushnil(L);
   }
   lua_pushboolean(L, e->eof);
-  return 2;
+  lua_pushinteger(L, e->ends);
+  return 3;
 }
 
 /* ---- messages from librdkafka ---- */

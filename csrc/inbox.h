@@ -16,7 +16,9 @@ typedef struct lk_entry {
   rd_kafka_queue_t *queue;
   int64_t position; /* -1: not known before the first message */
   bool eof;
+  int64_t ends;  /* how often the end was reached */
   int64_t ahead; /* what the take under way will make of them */
+  int64_t ahead_ends;
   bool ahead_eof, moved;
 } lk_entry;
 

@@ -15,7 +15,12 @@ local errors = require "kafka.error"
 ---@field paused boolean
 ---@field stopped boolean|nil its offset does not exist
 ---@field base integer where an aborted transaction goes back to
+---@field due boolean|nil what was said of it holds when the assignment thaws
 ---@field stored integer|nil the next offset to commit
+---@field sent integer|nil the offset of the last commit that was sent
+---@field acknowledged integer|nil the offset of the last commit that was answered
+---@field passed integer|nil behind what earlier fetches gave and was handled
+---@field told integer|nil the end that on_eof heard of
 
 local Assignment = {}
 Assignment.__index = Assignment
@@ -29,6 +34,7 @@ local function open(h)
     list = {}, -- kafka.Part, in order of topic and partition
     by_topic = {}, -- topic -> partition -> kafka.Part
     eager = false, -- assigned by a group whose protocol is eager
+    frozen = false, -- the group waits for an answer: librdkafka would take any change for it
   }, Assignment)
 end
 
@@ -96,7 +102,8 @@ local function assign_all(self)
   local rows = {}
   for _, part in ipairs(self.list) do
     if part.assigned then
-      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = self:position(part) or part.start }
+      local at = self.inbox:position(part.topic, part.partition)
+      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = at or part.start }
     end
   end
   return self.handle.core:assign(rows)
@@ -113,7 +120,7 @@ function Assignment:take_up()
   end
   for _, part in ipairs(new) do
     open_queue(self, part)
-    part.assigned = true
+    part.assigned, part.due = true, nil
   end
   local ok, raw
   if self.eager then
@@ -191,48 +198,78 @@ local function move(self, part)
   return nil, errors.from(raw, { op = "assign", topic = part.topic, partition = part.partition })
 end
 
+-- Makes true what is said of a partition.
+local function apply(self, part)
+  if self.frozen then
+    part.due = true
+    return true
+  end
+  part.due = nil
+  local wanted = part.taken and not part.paused and not part.stopped
+  if wanted then return (part.assigned and move or start)(self, part) end
+  stop(self, part)
+  return true
+end
+
 ---The next offset that the inbox will give, or nil where it is not known yet.
 function Assignment:position(part)
-  local at = part.assigned and self.inbox:position(part.topic, part.partition)
+  local at = part.assigned and not part.due and self.inbox:position(part.topic, part.partition)
   if not at and part.start >= 0 then at = part.start end
   return at or nil
 end
 
----Whether the end of the partition was reached.
+---Whether the end of the partition was reached; how often it was since the partition was taken up.
+---@return boolean
+---@return integer
 function Assignment:at_end(part)
-  if not part.assigned then return false end
-  local _, eof = self.inbox:position(part.topic, part.partition)
-  return eof
+  if not part.assigned or part.due then return false, 0 end
+  local _, eof, ends = self.inbox:position(part.topic, part.partition)
+  return eof, ends
 end
 
----Goes on at `offset`. One that is just being assigned starts there.
+---Goes on at `offset`.
 ---@param offset integer or librdkafka's number of a named position
 function Assignment:seek(part, offset)
-  part.start, part.stopped = offset, nil
-  if part.assigned then return move(self, part) end
-  if part.taken and not part.paused then return start(self, part) end
-  return true
+  part.start, part.stopped, part.told, part.passed = offset, nil, nil, nil
+  return apply(self, part)
 end
 
 ---@param at integer|nil where it goes on later; nil: where it stands
 function Assignment:pause(part, at)
   if part.paused then return end
   part.start = at or self:position(part) or part.start
-  stop(self, part)
   part.paused = true
+  apply(self, part)
 end
 
 function Assignment:resume(part)
   if not part.paused then return true end
   part.paused = false
-  if part.stopped or not part.taken then return true end
-  return start(self, part)
+  return apply(self, part)
 end
 
 ---Stops one whose offset does not exist, until it is sought.
 function Assignment:halt(part)
-  stop(self, part)
   part.stopped = true
+  apply(self, part)
+end
+
+---From now on nothing changes but by take_up, give_back and clear; the rest waits for thaw.
+function Assignment:freeze() self.frozen = true end
+
+---@return true|nil
+---@return kafka.Error|nil the first of what could not be done
+function Assignment:thaw()
+  self.frozen = false
+  local problem
+  for _, part in ipairs(self.list) do
+    if part.due then
+      local ok, err = apply(self, part)
+      problem = problem or not ok and err or nil
+    end
+  end
+  if problem then return nil, problem end
+  return true
 end
 
 ---Next messages of all of them; never waits.

@@ -36,11 +36,39 @@ function Backlog:next()
   return self.messages[at]
 end
 
----All that is left at once, as a list.
-function Backlog:rest()
-  local list = table.move(self.messages, self.at + 1, self.n, 1, {})
-  self.at, self.count = self.n, self.count + 1
-  return list
+-- Rows: where each partition stands behind messages [first .. last].
+local function behind(messages, first, last)
+  local rows, seen = {}, {}
+  for i = last, first, -1 do
+    local m = messages[i]
+    local of = seen[m.topic]
+    if not of then
+      of = {}
+      seen[m.topic] = of
+    end
+    if not of[m.partition] then
+      of[m.partition] = true
+      rows[#rows + 1] = { topic = m.topic, partition = m.partition, offset = m.offset + 1 }
+    end
+  end
+  return rows
+end
+
+local function size(m) return #(m.key or "") + #(m.value or "") end
+
+---What is left, as a list: one message at least, and none past max_bytes after the first.
+---@return kafka.Message[]
+---@return table[] rows: where the partitions stand when these are handled
+---@return integer bytes
+function Backlog:rest(max, max_bytes)
+  local messages, first, last, bytes = self.messages, self.at + 1, self.at, 0
+  while last < self.n and last - first + 1 < max do
+    local more = size(messages[last + 1])
+    if last >= first and bytes + more > max_bytes then break end
+    last, bytes = last + 1, bytes + more
+  end
+  self.at, self.count = last, self.count + 1
+  return table.move(messages, first, last, 1, {}), last == self.n and self.moved or behind(messages, first, last), bytes
 end
 
 function Backlog:is_empty() return self.at >= self.n end
@@ -50,50 +78,61 @@ function Backlog:ask()
   self.done, self.whole = self.at, false
 end
 
----Calls f(topic, partition, offset) for each partition of which something is handled: the next offset. Repeating it does no
----harm.
-function Backlog:handled(f)
-  if self.done >= self.n and not self.whole then
-    for _, row in ipairs(self.moved) do f(row.topic, row.partition, row.offset) end
-    return
-  end
-  local messages, seen = self.messages, {}
-  for i = self.done, 1, -1 do
-    local m = messages[i]
-    local key = m.topic .. "\0" .. m.partition
-    if not seen[key] then
-      seen[key] = true
-      f(m.topic, m.partition, m.offset + 1)
-    end
-  end
+---Rows of the partitions of which something is handled: the next offset. Asking again does no harm.
+function Backlog:handled()
+  if self.done >= self.n and not self.whole then return self.moved end
+  return behind(self.messages, 1, self.done)
 end
 
----Calls f(topic, partition, offset) for each partition of which something was handed out, what is in hand included.
-function Backlog:handed(f)
-  local done, whole = self.done, self.whole
-  self.done, self.whole = self.at, false
-  self:handled(f)
-  self.done, self.whole = done, whole
+---The same, as if what is in hand were handled too.
+function Backlog:handed()
+  if self.at >= self.n then return self.moved end
+  return behind(self.messages, 1, self.at)
 end
 
 local function other(row, topic, partition) return row.partition ~= partition or row.topic ~= topic end
 
----Forgets a partition: what is left of it, what of it is in hand, and how far it had come.
-function Backlog:drop(topic, partition)
+-- Keeps the messages of which keep(message, index) is true.
+local function filter(self, keep)
   local kept, done, at = {}, 0, 0
   for i = 1, self.n do
     local m = self.messages[i]
-    if other(m, topic, partition) then
+    if keep(m, i) then
       kept[#kept + 1] = m
       if i <= self.done then done = #kept end
       if i <= self.at then at = #kept end
     end
   end
+  self.messages, self.done, self.at, self.n = kept, done, at, #kept
+end
+
+---Forgets a partition: what is left of it, what of it is in hand, and how far it had come.
+function Backlog:drop(topic, partition)
+  filter(self, function(m) return other(m, topic, partition) end)
   local moved = {}
   for _, row in ipairs(self.moved) do
     if other(row, topic, partition) then moved[#moved + 1] = row end
   end
-  self.messages, self.done, self.at, self.n, self.moved = kept, done, at, #kept, moved
+  self.moved = moved
+end
+
+---Forgets what is left of a partition and was not handed out.
+function Backlog:leave(topic, partition)
+  if not self:first(topic, partition) then return end
+  local at = self.at
+  filter(self, function(m, i) return i <= at or other(m, topic, partition) end)
+  local moved, last = {}, nil
+  for i = 1, self.at do
+    if not other(self.messages[i], topic, partition) then last = self.messages[i] end
+  end
+  for _, row in ipairs(self.moved) do
+    if other(row, topic, partition) then
+      moved[#moved + 1] = row
+    elseif last then
+      moved[#moved + 1] = { topic = topic, partition = partition, offset = last.offset + 1 }
+    end
+  end
+  self.moved = moved
 end
 
 ---The offset of the first message of a partition that was not handed out, or nil.

@@ -20,7 +20,7 @@ local function open(h, assignment, interval, report)
     assignment = assignment,
     interval = interval,
     report = report,
-    due = interval and now() + interval,
+    due = interval and now() + interval or math.huge,
   }, Commits)
 end
 
@@ -28,34 +28,48 @@ end
 function Commits:store(topic, partition, offset, metadata)
   local part = self.assignment:find(topic, partition)
   if not part then return false end
-  if part.stored ~= offset or metadata then part.stored, part.metadata = offset, metadata end
+  if part.stored == offset and (metadata == nil or metadata == part.metadata) then return true end
+  part.stored, part.metadata = offset, metadata
+  if metadata then part.sent, part.acknowledged = nil, nil end
   return true
 end
 
----What is stored and not committed yet, as rows.
----@param parts table[]|nil of these only
-function Commits:pending(parts)
+---The group's coordinator has this offset already.
+function Commits.known(_, part, offset)
+  part.sent, part.acknowledged = offset, offset
+end
+
+-- What is stored and does not stand in `field` of its part.
+local function rows_without(parts, field)
   local rows = {}
-  for _, part in ipairs(parts or self.assignment.list) do
-    if part.stored and part.stored ~= part.sent then
+  for _, part in ipairs(parts) do
+    if part.stored and part.stored ~= part[field] then
       rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = part.stored, metadata = part.metadata }
     end
   end
   return rows
 end
 
--- Until the answer says otherwise it counts as committed, so that the next interval does not send it again.
+---What is stored and was not acknowledged yet, as rows: an answer that is still awaited may be a refusal.
+---@param parts table[]|nil of these only
+function Commits:pending(parts) return rows_without(parts or self.assignment.list, "acknowledged") end
+
+-- Until the answer says otherwise rows count as sent, so that the next interval does not send them again.
 local function mark(self, rows)
-  for _, row in ipairs(rows) do
-    local part = self.assignment:find(row.topic, row.partition)
+  local parts = {}
+  for i, row in ipairs(rows) do
+    local part = self.assignment:find(row.topic, row.partition) or false
     if part then part.sent = row.offset end
+    parts[i] = part
   end
+  return parts
 end
 
-local function unmark(self, rows)
-  for _, row in ipairs(rows) do
-    local part = self.assignment:find(row.topic, row.partition)
-    if part and part.sent == row.offset then part.sent = nil end
+local function settle(rows, parts, err)
+  for i, row in ipairs(rows) do
+    local part = parts[i]
+    if part and err and part.sent == row.offset then part.sent = nil end
+    if part and not err then part.acknowledged = row.offset end
   end
 end
 
@@ -65,18 +79,18 @@ end
 function Commits:send(rows, f)
   local h = self.handle
   local ticket = h:ticket()
+  local parts = mark(self, rows)
   h.waiting[ticket] = function(answer)
     local err = answer.err and errors.from(answer.err, { op = "commit", cause = h:reason(), user = h.facts.user })
       or rows_of.error("commit", answer.rows, h)
-    if err then unmark(self, rows) end
+    settle(rows, parts, err)
     return f(rows, err)
   end
-  mark(self, rows)
   local called, ok, raw = pcall(h.core.commit, h.core, rows, ticket)
   if called and ok then return true end
   h.waiting[ticket] = nil
   h:done_with(ticket)
-  unmark(self, rows)
+  settle(rows, parts, true)
   if not called then error(ok, 0) end
   return nil, errors.from(raw, { op = "commit" })
 end
@@ -101,19 +115,12 @@ function Commits:wait(rows, timeout)
 end
 
 ---Whether the interval is over.
-function Commits:is_due()
-  return self.due and now() >= self.due
-end
+function Commits:is_due() return now() >= self.due end
 
 ---Sends what is stored, and begins the next interval.
 function Commits:serve()
   self.due = now() + self.interval
-  self:flush()
-end
-
----Sends what is stored now, without waiting.
-function Commits:flush()
-  local rows = self:pending()
+  local rows = rows_without(self.assignment.list, "sent")
   if #rows == 0 then return end
   local ok, err = self:send(rows, self.report)
   if not ok then self.report(rows, err) end

@@ -1,5 +1,5 @@
 -- The consumer: topics read as a member of a group, or partitions assigned by hand. The face only: how messages are handed
--- out is polling.lua's, the group's wishes membership.lua's, commits commits.lua's, partitions assignment.lua's.
+-- out is polling.lua's, the group's wishes membership.lua's, commits and positions progress.lua's, seeks placing.lua's.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
@@ -12,11 +12,10 @@ local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local membership = require "kafka.membership"
+local placing = require "kafka.placing"
 local polling = require "kafka.polling"
+local progress = require "kafka.progress"
 local reset = require "kafka.reset"
-local rows_of = require "kafka.rows"
-local show = require "kafka.show"
-local start = require "kafka.start"
 
 local now = core.now
 
@@ -26,11 +25,9 @@ Consumer.__index = Consumer
 Consumer.__name = "kafka.Consumer"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
-local assigned_list = show.list({ "topic", "partition", "offset", show.maybe "paused" }, { none = "no partition is assigned" })
-local committed_list = show.list({ "topic", "partition", "offset", show.maybe "metadata" }, { none = "nothing committed" })
-local lag_list = show.list { "topic", "partition", "position", "latest", "lag" }
-
 local END_TIME = 1 -- seconds that close takes at least for librdkafka's end
+local PATIENT = 0x020300ff -- librdkafka below aborts where a cooperative member ends before its first assignment
+local ENDING = 0x020601ff -- librdkafka below never ends where a subscribed topic was deleted
 
 local own_options = {
   topics = args.worded("a topic or a list of topics", args.either(args.string, args.table)),
@@ -48,14 +45,19 @@ local own_options = {
   loop = args.loop,
 }
 
+-- Error events that no time mends and no other call tells of: the next poll gives them.
+local for_the_caller = { security = true, group = true, config = true }
+
 -- Opening ------------------------------------------------------------------------------------------------------------
 
 -- The policies of these settings are ours: librdkafka commits, stores and resets nothing by itself.
 local function take_policies(settings)
+  local function is_on(name) return not (settings[name] or "true"):lower():find "^[f0]" end
+  local interval = tonumber(settings["auto.commit.interval.ms"] or "5000") / 1000
   local policies = {
-    auto_commit = settings["enable.auto.commit"] ~= "false",
-    interval = tonumber(settings["auto.commit.interval.ms"] or "5000") / 1000,
-    auto_store = settings["enable.auto.offset.store"] ~= "false",
+    auto_commit = is_on "enable.auto.commit",
+    interval = is_on "enable.auto.commit" and interval > 0 and interval or nil,
+    auto_store = is_on "enable.auto.offset.store",
     reset = reset.policy(settings["auto.offset.reset"]),
   }
   settings["enable.auto.commit"], settings["enable.auto.offset.store"] = "false", "false"
@@ -114,7 +116,12 @@ local function open(options)
     if mine.on_commit then return mine.on_commit(rows, problem) end
     if problem then h:tell(problem) end
   end
-  self.commits = commits.open(h, self.parts, policies.auto_commit and policies.interval or nil, report)
+  h.claims = function(e)
+    if e.action ~= "fix" or not for_the_caller[e.category] then return false end
+    self.trouble = e
+    return mine.on_error == nil -- instead of the log
+  end
+  self.commits = commits.open(h, self.parts, policies.interval, report)
   self.membership = membership.open(self, {
     handle = h,
     parts = self.parts,
@@ -123,12 +130,13 @@ local function open(options)
     auto_commit = policies.auto_commit,
     report = report,
     start = function(topic, partition) return reset.start(h, policies.reset, topic, partition) end,
-    cooperative = (settings["partition.assignment.strategy"] or ""):find("cooperative", 1, true) ~= nil,
-    position = function(part) return self:position(part.topic, part.partition) end,
+    position = function(part) return progress.position(self, part) end,
     on_assign = mine.on_assign,
     on_revoke = mine.on_revoke,
     on_lost = mine.on_lost,
   })
+  local strategy = settings["partition.assignment.strategy"] or ""
+  self.membership.patient = strategy:find("cooperative", 1, true) ~= nil and core.librdkafka_number < PATIENT
   if topics then
     local ok
     ok, err = self:subscribe(topics)
@@ -146,10 +154,6 @@ local function check(self, op)
   return self.handle
 end
 
-local function outside_handlers(self, op)
-  if self.membership.busy then args.misuse(op, "cannot be called from a handler of the same consumer") end
-end
-
 ---Joins the group (again) for these topics. Partitions come with the polls that follow.
 ---@param topics string|string[] "^regex" for all topics that match
 ---@return true|nil
@@ -158,23 +162,38 @@ end
 function Consumer:subscribe(topics)
   local h = check(self, "subscribe")
   topics = check_topics("subscribe", topics)
-  if self.manual then args.misuse("subscribe", "partitions are assigned by hand: assign({}) gives them back first") end
-  local ok, raw = h.core:subscribe(topics)
+  local group = self.membership
+  if not group.subscribed and #self.parts.list > 0 then
+    args.misuse("subscribe", "partitions are assigned by hand: assign({}) gives them back first")
+  end
+  local ok, raw = h.core:subscribe(topics, group.patient)
   if not ok then return nil, errors.from(raw, { op = "subscribe" }) end
-  self.topics, self.membership.subscribed = topics, true
+  group.subscribed, group.joined = true, true
   return true
 end
 
----Gives all partitions back and stays out of the group until the next subscribe. The revoke comes with the next poll.
+---Gives all partitions back, which on_revoke hears of, and stays out of the group until the next subscribe. From a handler:
+---the partitions go with the next poll.
+---@param timeout number|nil seconds (default 10)
 ---@return true|nil
 ---@return kafka.Error|nil
 ---rd_kafka_unsubscribe
-function Consumer:unsubscribe()
+function Consumer:unsubscribe(timeout)
   local h = check(self, "unsubscribe")
+  timeout = args.optional("unsubscribe", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
+  local group = self.membership
+  if not group.subscribed then return true end
   local ok, raw = h.core:unsubscribe()
   if not ok then return nil, errors.from(raw, { op = "unsubscribe" }) end
-  self.topics = nil
-  return true
+  group.subscribed = false
+  if group.busy then return true end
+  polling.settle(self)
+  local gone = h:await(function()
+    group:serve()
+    return self.closed or #self.parts.list == 0
+  end, now() + timeout)
+  if gone then return true end
+  return nil, h:late({ op = "unsubscribe" }, timeout, "the partitions were not given back")
 end
 
 -- Messages -----------------------------------------------------------------------------------------------------------
@@ -185,7 +204,7 @@ end
 ---@return kafka.Error|nil
 function Consumer:poll(timeout)
   check(self, "poll")
-  outside_handlers(self, "poll")
+  polling.check_alone(self, "poll")
   args.optional("poll", "timeout", timeout, args.seconds)
   return polling.poll(self, now() + (timeout or math.huge))
 end
@@ -197,7 +216,7 @@ end
 ---@return kafka.Error|nil
 function Consumer:batch(options)
   check(self, "batch")
-  outside_handlers(self, "batch")
+  polling.check_alone(self, "batch")
   return polling.batch(self, options)
 end
 
@@ -227,16 +246,6 @@ end
 
 -- Offsets ------------------------------------------------------------------------------------------------------------
 
-local function store_rows(self, rows)
-  local foreign
-  for _, row in ipairs(rows) do
-    if not self.commits:store(row.topic, row.partition, row.offset, row.metadata) then foreign = foreign or row end
-  end
-  if not foreign then return true end
-  return nil, errors.new { name = "_STATE", op = "store", topic = foreign.topic, partition = foreign.partition, action = "fix",
-    category = "group", message = "the partition is not assigned to this consumer (any more)" }
-end
-
 ---Says what was handled, where the consumer does not do so itself (`enable_auto_offset_store = false`): the next commit holds
 ---it.
 ---@param what kafka.Message|kafka.Batch|table rows {topic, partition, offset, metadata} with the next offset to read
@@ -244,10 +253,8 @@ end
 ---@return kafka.Error|nil where a partition is not (any more) this consumer's
 function Consumer:store(what)
   check(self, "store")
-  return store_rows(self, rows_of.next("store", what))
+  return progress.store(self, what)
 end
-
-local commit_options = { metadata = args.metadata, timeout = args.seconds, on_commit = args.func }
 
 ---Commits for the group: what is stored, or what is named.
 ---@param what kafka.Message|kafka.Batch|table|nil rows {topic, partition, offset, metadata} mean the next offset to read
@@ -256,32 +263,8 @@ local commit_options = { metadata = args.metadata, timeout = args.seconds, on_co
 ---@return kafka.Error|nil
 ---rd_kafka_commit_queue
 function Consumer:commit(what, options)
-  local h = check(self, "commit")
-  local o = args.fields("commit", options, commit_options)
-  h:dispatch()
-  local rows
-  if what == nil then
-    polling.settle(self)
-    rows = self.commits:pending()
-  else
-    rows = rows_of.next("commit", what)
-    store_rows(self, rows)
-  end
-  for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
-  if #rows == 0 then
-    if o.on_commit then o.on_commit(rows) end
-    return true
-  end
-  if o.on_commit then return self.commits:send(rows, o.on_commit) end
-  return self.commits:wait(rows, o.timeout or DEFAULT_TIMEOUT)
-end
-
--- The partitions of a question: given, or all that are assigned.
-local function which(self, rows)
-  if rows ~= nil then return rows_of.copy("committed", rows, false) end
-  rows = {}
-  for i, part in ipairs(self.parts.list) do rows[i] = { topic = part.topic, partition = part.partition } end
-  return rows
+  check(self, "commit")
+  return progress.commit(self, what, options)
 end
 
 ---What the group has committed.
@@ -291,13 +274,8 @@ end
 ---@return kafka.Error|nil
 ---rd_kafka_committed
 function Consumer:committed(rows, timeout)
-  local h = check(self, "committed")
-  args.optional("committed", "timeout", timeout, args.seconds)
-  rows = which(self, rows)
-  if #rows == 0 then return committed_list {} end
-  local found, err = ask.committed(h, "committed", rows, timeout or DEFAULT_TIMEOUT)
-  if not found then return nil, err end
-  return committed_list(found)
+  check(self, "committed")
+  return progress.committed(self, rows, timeout)
 end
 
 ---The first offset there is and the next that will be written.
@@ -312,15 +290,6 @@ function Consumer:watermarks(topic, partition, timeout)
   return ask.watermarks(h, "watermarks", topic, partition, timeout or DEFAULT_TIMEOUT)
 end
 
-local function known(self, op, topic, partition)
-  args.topic(op, topic)
-  args.check(op, "partition", partition, args.partition)
-  local part = self.parts:find(topic, math.tointeger(partition))
-  if part then return part end
-  return nil, errors.new { name = "_STATE", op = op, topic = topic, partition = partition, action = "fix", category = "group",
-    message = "the partition is not assigned to this consumer (any more)" }
-end
-
 ---The next offset to be handed out.
 ---@param topic string
 ---@param partition integer
@@ -328,30 +297,18 @@ end
 ---@return kafka.Error|nil
 function Consumer:position(topic, partition)
   check(self, "position")
-  local part, err = known(self, "position", topic, partition)
+  local part, err = placing.known(self, "position", topic, partition)
   if not part then return nil, err end
-  return self.backlog:first(part.topic, part.partition) or self.parts:position(part)
+  return progress.position(self, part)
 end
 
----How far this consumer is behind, over its partitions.
+---How far this consumer is behind, over its partitions. Of another group: lag of kafka.connect.
 ---@param timeout number|nil seconds for all requests together (default 10)
 ---@return integer|nil messages
 ---@return {topic: string, partition: integer, position: integer, latest: integer, lag: integer}[]|kafka.Error
 function Consumer:lag(timeout)
   check(self, "lag")
-  args.optional("lag", "timeout", timeout, args.seconds)
-  local deadline = now() + (timeout or DEFAULT_TIMEOUT)
-  local rows, total = {}, 0
-  for i, part in ipairs({ table.unpack(self.parts.list) }) do
-    local earliest, latest = ask.watermarks(self.handle, "lag", part.topic, part.partition, math.max(0, deadline - now()))
-    if not earliest then return nil, latest end
-    local at = self.backlog:first(part.topic, part.partition) or self.parts:position(part)
-    if not at then at = part.start == -1 and latest or earliest end
-    local lag = math.max(0, latest - math.max(at, earliest))
-    total = total + lag
-    rows[i] = { topic = part.topic, partition = part.partition, position = at, latest = latest, lag = lag }
-  end
-  return total, lag_list(rows)
+  return progress.lag(self, timeout)
 end
 
 -- Partitions ---------------------------------------------------------------------------------------------------------
@@ -360,123 +317,36 @@ end
 ---@return {topic: string, partition: integer, offset: integer|nil, paused: boolean|nil}[] offset: the next to be handed out
 function Consumer:assignment()
   check(self, "assignment")
-  local rows = {}
-  for i, part in ipairs(self.parts.list) do
-    rows[i] = { topic = part.topic, partition = part.partition, offset = self:position(part.topic, part.partition),
-      paused = part.paused or nil }
-  end
-  return assigned_list(rows)
-end
-
-local time_place = args.worded('{ time = integer milliseconds since the epoch }', {
-  fits = function(v) return type(v) == "table" and args.timestamp.fits(rawget(v, "time")) and next(v, next(v)) == nil end })
-local places = args.either(start.kind, time_place)
-local place_fields = { offset = places }
-
--- An offset, from what a person says.
-local function place_of(self, op, part, where, timeout)
-  args.check(op, "offset", where, places)
-  local deadline = now() + (args.optional(op, "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT)
-  if type(where) ~= "table" then
-    return start.resolve(self, part.topic, part.partition, where, { deadline = deadline,
-      otherwise = self.reset_policy ~= "error" and self.reset_policy or "earliest",
-      committed = function(rows, seconds) return self:committed(rows, seconds) end })
-  end
-  local question = { topic = part.topic, partition = part.partition, offset = rawget(where, "time") }
-  local rows, err = ask.times(self.handle, op, { question }, deadline - now())
-  if not rows then return nil, err end
-  if rows[1].offset then return rows[1].offset end
-  return start.resolve(self, part.topic, part.partition, "latest", { deadline = deadline })
+  return placing.assignment(self)
 end
 
 ---Goes on elsewhere in one partition. What was fetched of it, and what of it is in hand, is dropped.
 ---@param topic string
 ---@param partition integer
----@param where "earliest"|"latest"|"committed"|integer|{time: integer} an offset; -n for the last n; the first message at or
----  after a time (ms since the epoch)
+---@param where "earliest"|"latest"|"committed"|integer|{time: integer} an offset; -n for the last n offsets; the first message
+---  at or after a time (ms since the epoch)
 ---@param timeout number|nil seconds to look the position up (default 10)
 ---@return true|nil
 ---@return kafka.Error|nil
 function Consumer:seek(topic, partition, where, timeout)
   check(self, "seek")
-  local part, err = known(self, "seek", topic, partition)
-  local offset
-  if part then offset, err = place_of(self, "seek", part, where, timeout) end
-  if not offset then return nil, err end
-  if self.parts:find(topic, part.partition) ~= part then return known(self, "seek", topic, partition) end
-  polling.settle(self)
-  self.backlog:drop(part.topic, part.partition)
-  return self.parts:seek(part, offset)
+  return placing.seek(self, topic, partition, where, timeout)
 end
 
--- The parts named by pause and resume: none given means all.
-local function parts_of(self, op, topic, partition)
-  if topic == nil then return { table.unpack(self.parts.list) } end
-  local part, err = known(self, op, topic, partition)
-  return part and { part }, err
-end
-
----Hands out nothing of a partition until it is resumed; without arguments: of all that are assigned now.
+---Hands out nothing more of a partition until it is resumed, or the group assigns it anew; without arguments: of all that are
+---assigned now.
 ---@return true|nil
 ---@return kafka.Error|nil
 function Consumer:pause(topic, partition)
   check(self, "pause")
-  local parts, err = parts_of(self, "pause", topic, partition)
-  if not parts then return nil, err end
-  polling.settle(self)
-  for _, part in ipairs(parts) do
-    local at = self.backlog:first(part.topic, part.partition)
-    self.backlog:drop(part.topic, part.partition)
-    self.parts:pause(part, at)
-  end
-  return true
+  return placing.pause(self, topic, partition)
 end
 
 ---@return true|nil
 ---@return kafka.Error|nil
 function Consumer:resume(topic, partition)
   check(self, "resume")
-  local parts, err = parts_of(self, "resume", topic, partition)
-  if not parts then return nil, err end
-  for _, part in ipairs(parts) do
-    local ok
-    ok, err = self.parts:resume(part)
-    if not ok then return nil, err end
-  end
-  return true
-end
-
--- Assigning by hand --------------------------------------------------------------------------------------------------
-
-local function new_parts(self, op, rows)
-  if self.membership.subscribed then args.misuse(op, "this consumer has subscribed: its group assigns") end
-  args.check(op, "rows", rows, args.table)
-  if next(rows) == nil then return {} end
-  local list = rows_of.checked(op, rows, place_fields)
-  for i, row in ipairs(list) do
-    list[i] = { topic = row.topic, partition = math.tointeger(row.partition), place = row.offset or "committed" }
-  end
-  return list
-end
-
-local function take_up(self, op, list, change)
-  for _, row in ipairs(list) do
-    if not row.at then
-      local err
-      row.at, err = place_of(self, op, row, row.place)
-      if not row.at then return nil, err end
-    end
-  end
-  if change == "assign" then
-    polling.settle(self)
-    for _, part in ipairs(self.parts.list) do self.backlog:drop(part.topic, part.partition) end
-    self.parts:clear()
-  end
-  for _, row in ipairs(list) do
-    if not self.parts:find(row.topic, row.partition) then self.parts:add(row.topic, row.partition, row.at) end
-  end
-  self.manual = #self.parts.list > 0
-  return self.parts:take_up()
+  return placing.resume(self, topic, partition)
 end
 
 ---Reads these partitions and no others, without the group's say. Their offsets are still committed for the group.
@@ -486,16 +356,17 @@ end
 ---rd_kafka_assign
 function Consumer:assign(rows)
   check(self, "assign")
-  return take_up(self, "assign", new_parts(self, "assign", rows), "assign")
+  return placing.assign(self, rows)
 end
 
 ---Reads these partitions too.
+---@param rows {topic: string, partition: integer, offset: any}[] as for assign
 ---@return true|nil
 ---@return kafka.Error|nil
 ---rd_kafka_incremental_assign
 function Consumer:add(rows)
   check(self, "add")
-  return take_up(self, "add", new_parts(self, "add", rows), "add")
+  return placing.add(self, rows)
 end
 
 ---Reads these partitions no longer.
@@ -505,20 +376,13 @@ end
 ---rd_kafka_incremental_unassign
 function Consumer:remove(rows)
   check(self, "remove")
-  local parts = {}
-  for _, row in ipairs(new_parts(self, "remove", rows)) do
-    parts[#parts + 1] = self.parts:find(row.topic, row.partition)
-  end
-  polling.settle(self)
-  for _, part in ipairs(parts) do self.backlog:drop(part.topic, part.partition) end
-  return self.parts:give_back(parts)
+  return placing.remove(self, rows)
 end
 
 -- The end ------------------------------------------------------------------------------------------------------------
 
--- librdkafka below 2.6.1: where a subscribed topic was deleted, its destruction waits for ever.
-local function never_ends(h)
-  return core.librdkafka_number < 0x020601ff and h.seen.UNKNOWN_TOPIC_OR_PART or false
+local function never_ends(self)
+  return core.librdkafka_number < ENDING and self.membership.joined and self.handle.seen.UNKNOWN_TOPIC_OR_PART or false
 end
 
 ---Commits what is stored, leaves the group, ends the client. The message or batch in hand is not committed. Closing twice is
@@ -530,16 +394,17 @@ function Consumer:close(timeout)
   args.object("close", self, Consumer)
   timeout = args.optional("close", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local h = self.handle
-  if self.closed or h.core:forked() then
+  if self.closed or self.closing then return true end
+  if h.core:forked() then
     self.closed = true
     return true
   end
   if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this consumer cannot close it") end
   local deadline = now() + timeout
-  self.stopping = true
+  self.stopping, self.closing = true, true
   local uncommitted, err, raised = self.membership:finish(deadline, function() polling.settle(self) end)
   self.closed = true
-  h.abandon = never_ends(h)
+  h.abandon = never_ends(self)
   local ended = h:close(math.max(deadline, now() + END_TIME))
   if raised ~= nil then error(raised, 0) end
   if err then

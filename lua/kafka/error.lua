@@ -52,10 +52,11 @@ local rows = {
     .. " DUPLICATE_RESOURCE OPERATION_NOT_ATTEMPTED UNKNOWN" },
   { "group", "wait", "COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR _WAIT_COORD"
     .. " REBALANCE_IN_PROGRESS ILLEGAL_GENERATION UNSTABLE_OFFSET_COMMIT _ASSIGNMENT_LOST _ASSIGN_PARTITIONS"
-    .. " _REVOKE_PARTITIONS FENCED_MEMBER_EPOCH STALE_MEMBER_EPOCH UNRELEASED_INSTANCE_ID" },
+    .. " _REVOKE_PARTITIONS FENCED_MEMBER_EPOCH STALE_MEMBER_EPOCH UNRELEASED_INSTANCE_ID"
+    .. " _MAX_POLL_EXCEEDED" },
   { "group", "fix", "UNKNOWN_MEMBER_ID INVALID_GROUP_ID INCONSISTENT_GROUP_PROTOCOL INVALID_SESSION_TIMEOUT"
     .. " NON_EMPTY_GROUP GROUP_ID_NOT_FOUND GROUP_MAX_SIZE_REACHED GROUP_SUBSCRIBED_TO_TOPIC _UNKNOWN_GROUP"
-    .. " OFFSET_METADATA_TOO_LARGE INVALID_COMMIT_OFFSET_SIZE _MAX_POLL_EXCEEDED MEMBER_ID_REQUIRED _NO_OFFSET"
+    .. " OFFSET_METADATA_TOO_LARGE INVALID_COMMIT_OFFSET_SIZE MEMBER_ID_REQUIRED _NO_OFFSET"
     .. " _EXISTING_SUBSCRIPTION UNSUPPORTED_ASSIGNOR" },
   { "group", "recreate", "FENCED_INSTANCE_ID" },
   { "transaction", "retry", "CONCURRENT_TRANSACTIONS" },
@@ -101,6 +102,9 @@ local words = {
   _UNKNOWN_TOPIC = "the cluster has no such topic",
   _UNKNOWN_PARTITION = "the topic has no such partition",
   UNKNOWN_MEMBER_ID = "the group has live members: only they may commit for it",
+  _MAX_POLL_EXCEEDED = "the time between two polls was longer than max.poll.interval.ms, so the group has given the partitions"
+    .. " to others; the next poll joins it again",
+  FENCED_INSTANCE_ID = "another member of the group has taken over this group.instance.id",
   _ALL_BROKERS_DOWN = "no broker can be reached",
   MSG_SIZE_TOO_LARGE = "the message is larger than the limit (message.max.bytes here and at the broker)",
 }

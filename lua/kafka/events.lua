@@ -114,6 +114,7 @@ function events.take(h, kind, payload)
   if not kinds[kind] then return f(payload) end -- of a flow above, which has set the handler
   payload = kinds[kind].make(h, payload)
   h:took()
+  if kind == "error" and h.claims and h.claims(payload) then return end
   if f then return f(payload) end
   kinds[kind].default(h, payload)
 end

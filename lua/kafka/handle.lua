@@ -107,6 +107,7 @@ function handle.over(client, options, title)
     unsolved = false, -- whether that error will not pass by itself, and nothing was answered since
     delivered_then = 0, -- reports of success when it came
     answered = false, -- whether a broker has answered a request
+    claims = nil, -- function(err): whether a flow above takes this error event for its own callers
     fatal = nil, -- the fatal error that ended this client's use
     seen = {}, -- name of an error event -> true
     abandon = false, -- librdkafka must not be waited for when it ends

@@ -1,6 +1,7 @@
 -- A consumer's life in its group: what the group assigns and takes away, in which order handlers, commits and the answer to
 -- the group follow each other, and how it leaves. All of it runs between polls, on the caller's own stack.
 
+local await = require "kafka.await"
 local core = require "kafka.core"
 local errors = require "kafka.error"
 local log = require "kafka.log"
@@ -11,13 +12,15 @@ local now = core.now
 local Membership = {}
 Membership.__index = Membership
 
-local shown_list = show.list { "topic", "partition", "offset" }
+local shown_list = show.list({ "topic", "partition", show.maybe "offset" }, { none = "no partition" })
 
 local LOOK_UP = 5 -- seconds for the committed offsets of new partitions
 local COMMIT = 5 -- seconds for the commit before partitions are given back
+local RETRY = 1 -- seconds in which the last commit is tried again
+local PAUSE = 0.1 -- seconds between two tries
 
 ---@param consumer kafka.Consumer handed to handlers
----@param policy table {handle, parts, commits, backlog, on_assign, on_revoke, on_lost, start, auto_commit, settle}
+---@param policy table {handle, parts, commits, backlog, on_assign, on_revoke, on_lost, start, auto_commit, report, position}
 local function open(consumer, policy)
   local self = setmetatable({
     consumer = consumer,
@@ -25,11 +28,18 @@ local function open(consumer, policy)
     handle = policy.handle,
     parts = policy.parts,
     queue = {}, -- what the group said and was not answered yet
-    subscribed = false,
-    assignments = 0, -- how many the group has given
+    subscribed = false, -- now
+    patient = false, -- this librdkafka must not be asked to leave before the group has assigned partitions
+    joined = false, -- has subscribed, now or before
+    served = false, -- the group has assigned, now or before
+    assigned = false, -- the group has given what it gives, perhaps nothing
     unanswered = nil, -- function that answers what is being handled
+    busy = false, -- a handler of ours runs
   }, Membership)
-  self.handle.on.rebalance = function(record) self.queue[#self.queue + 1] = record end
+  self.handle.on.rebalance = function(record)
+    self.queue[#self.queue + 1] = record
+    self.parts:freeze()
+  end
   return self
 end
 
@@ -51,37 +61,33 @@ end
 
 -- Where each new partition starts: what the group has committed, else the policy. Where that cannot be asked now,
 -- librdkafka looks it up when it starts to fetch.
-local function look_up(self, rows)
-  if #rows == 0 then return rows end
+local function look_up(self, parts)
+  if #parts == 0 then return end
+  local rows = {}
+  for i, part in ipairs(parts) do rows[i] = { topic = part.topic, partition = part.partition } end
   local h = self.handle
   local found = h:request({ op = "committed" }, LOOK_UP, function(ticket, ms) return h.core:committed(rows, ms, ticket) end)
-  if not found then return rows end
-  for i, row in ipairs(found.rows) do
-    rows[i].committed = not row.err and row.offset or nil
-    if row.err then
-      rows[i].unknown = true
-    end
+  for i, row in ipairs(found and found.rows or {}) do
+    local part = parts[i]
+    if not row.err then part.start = row.offset or self.policy.start(row.topic, row.partition) end
+    part.base = part.start
+    if row.offset and not row.err then self.policy.commits:known(part, row.offset) end
   end
-  return rows, true
 end
 
 local function assign(self, record)
   local parts = self.parts
   parts.eager = not record.cooperative
   if parts.eager then parts:forget_all() end
-  local rows, known = look_up(self, record.rows)
-  local shown = {}
-  for i, row in ipairs(rows) do
-    local start
-    if known and not row.unknown then start = row.committed or self.policy.start(row.topic, row.partition) end
-    local part = parts:add(row.topic, row.partition, start)
-    part.sent = row.committed
-    shown[i] = { topic = row.topic, partition = row.partition, offset = row.committed }
-  end
+  local new, shown = {}, {}
+  for i, row in ipairs(record.rows) do new[i] = parts:add(row.topic, row.partition) end
   self.unanswered = function()
-    self.unanswered = nil
-    self.assignments = self.assignments + 1
+    self.unanswered, self.assigned, self.served = nil, true, true
     return parts:take_up()
+  end
+  look_up(self, new)
+  for i, part in ipairs(new) do
+    shown[i] = { topic = part.topic, partition = part.partition, offset = part.acknowledged }
   end
   run(self, self.policy.on_assign, shown_list(shown))
 end
@@ -95,112 +101,117 @@ local function parts_of(self, record)
   return parts
 end
 
-local function forget(self, parts)
-  for _, part in ipairs(parts) do self.policy.backlog:drop(part.topic, part.partition) end
-end
-
 local function revoke(self, record)
-  local parts = parts_of(self, record)
-  local shown = {}
+  local policy, parts, shown = self.policy, parts_of(self, record), {}
   for i, part in ipairs(parts) do
-    shown[i] = { topic = part.topic, partition = part.partition, offset = self.policy.position(part) }
+    shown[i] = { topic = part.topic, partition = part.partition, offset = policy.position(part) }
   end
+  self.assigned = false
   self.unanswered = function()
     self.unanswered = nil
-    forget(self, parts)
+    for _, part in ipairs(parts) do policy.backlog:drop(part.topic, part.partition) end
     if record.cooperative then return self.parts:give_back(parts) end
     return self.parts:clear()
   end
   shown_list(shown)
   if record.lost then
-    run(self, self.policy.on_lost or self.policy.on_revoke, shown)
+    run(self, policy.on_lost or policy.on_revoke, shown)
     return
   end
-  run(self, self.policy.on_revoke, shown)
-  if self.unanswered and self.policy.auto_commit then
-    local rows = self.policy.commits:pending(parts)
-    local ok, err = self.policy.commits:wait(rows, COMMIT)
-    if #rows > 0 then self.policy.report(rows, not ok and err or nil) end
-  end
+  run(self, policy.on_revoke, shown)
+  if not self.unanswered or not policy.auto_commit then return end -- a handler has closed the consumer, or nothing to do
+  local rows = policy.commits:pending(parts)
+  local ok, err = policy.commits:wait(rows, COMMIT)
+  if #rows > 0 then policy.report(rows, not ok and err or nil) end
 end
 
 -- Serving ------------------------------------------------------------------------------------------------------------
 
-local function one(self, record)
-  if record.err then
-    self.handle:tell(errors.from(record.err, { op = "rebalance" }))
-    self.unanswered = function()
-      self.unanswered = nil
-      return self.parts:clear()
-    end
-  elseif record.kind == "assign" then
-    assign(self, record)
-  else
-    revoke(self, record)
+local function failed(self, record)
+  self.assigned = false
+  self.unanswered = function()
+    self.unanswered = nil
+    return self.parts:clear()
   end
+  self.handle:tell(errors.from(record.err, { op = "rebalance" }))
+end
+
+local function answer(self)
   if not self.unanswered then return end -- a handler has closed the consumer
   local ok, err = self.unanswered()
   if not ok then self.handle:tell(err) end
+end
+
+local function one(self, record)
+  local handle = record.err and failed or record.kind == "assign" and assign or revoke
+  local ok, raised = pcall(handle, self, record)
+  answer(self) -- whatever was raised, Ctrl-C included: the group waits
+  if not ok then error(raised, 0) end
 end
 
 ---Handles what the group has said since the last time, and answers it. Raises the first error of a handler, afterwards.
 function Membership:serve()
   if self.busy then return end -- a handler's own call
   self.busy = true
-  while self.queue[1] and not self.handle.closed do
-    local record = table.remove(self.queue, 1)
-    local ok, err = pcall(one, self, record)
-    if self.unanswered then pcall(self.unanswered) end
-    if not ok then
-      self.busy = false
-      error(err, 0)
-    end
+  local ok, raised = true, nil
+  while ok and self.queue[1] and not self.handle.closed do
+    ok, raised = pcall(one, self, table.remove(self.queue, 1))
   end
   self.busy = false
-  local failure = self.failure
-  if failure ~= nil then
-    self.failure = nil
-    error(failure, 0)
+  if not self.queue[1] and not self.handle.closed then
+    local thawed, err = self.parts:thaw()
+    if not thawed then self.handle:tell(err) end
   end
+  if not ok then error(raised, 0) end
+  local failure = self.failure
+  self.failure = nil
+  if failure ~= nil then error(failure, 0) end
 end
 
----Whether the group has assigned partitions (perhaps none) that were not taken away since; or the caller itself.
+---Whether what is assigned is what is to be read: by the group, which takes nothing away just now, or by the caller itself.
 function Membership:has_assignment()
   if not self.subscribed then return #self.parts.list > 0 end
-  return self.assignments > 0 and not self.queue[1]
+  return self.assigned and not self.queue[1]
 end
 
 -- Leaving ------------------------------------------------------------------------------------------------------------
 
--- librdkafka below 2.3 aborts the process where a cooperative member leaves while it joins.
-local function wait_for_assignment(self, deadline)
-  if core.librdkafka_number >= 0x020300ff or not self.policy.cooperative or self.assignments > 0 then return end
-  self.handle:await(function()
-    self:serve()
-    return self.assignments > 0
-  end, deadline)
+-- Runs a step of the end; what it raises is kept for the caller, and the end goes on.
+local function guarded(self, step)
+  local ok, raised = pcall(step)
+  if not ok and self.raised == nil then self.raised = raised end
 end
 
 -- Leaves the group: the last revoke is handled as any other.
 local function leave(self, deadline)
   local h = self.handle
-  wait_for_assignment(self, deadline)
   local farewell, raw = h.core:leave()
   if not farewell then
     h:tell(errors.from(raw, { op = "close" }))
     return
   end
   self.farewell = farewell
-  h:await(function()
-    self:serve()
-    return h.core:left()
-  end, deadline)
+  repeat
+    guarded(self, function()
+      h:await(function()
+        self:serve()
+        return h.core:left()
+      end, deadline)
+    end)
+  until h.closed or h.core:left() or now() >= deadline or await.is_interrupt(self.raised)
 end
 
--- Runs a step of the end; what it raises is kept for the caller, and the end goes on.
-local function guarded(self, step)
-  local ok, raised = pcall(step)
-  if not ok and self.raised == nil then self.raised = raised end
+-- The last commit. A coordinator that is just forming the group anew wants it a little later.
+local function commit_all(self, deadline)
+  local h, commits = self.handle, self.policy.commits
+  local patience = math.min(deadline, now() + RETRY)
+  while true do
+    local rows = commits:pending()
+    local ok, err = commits:wait(rows, math.max(0, deadline - now()))
+    if ok then return nil end
+    if err.category ~= "group" or err.action ~= "wait" or now() >= patience then return err, rows end
+    h:await(function() return false end, now() + PAUSE)
+  end
 end
 
 ---Commits what is stored and leaves.
@@ -210,8 +221,8 @@ end
 ---@return kafka.Error|nil why
 ---@return any what a handler raised
 function Membership:finish(deadline, settle)
-  local h, commits, rows, err = self.handle, self.policy.commits, {}, nil
-  if self.unanswered then guarded(self, self.unanswered) end -- closed by the handler of what is unanswered
+  local h, rows, err = self.handle, nil, nil
+  guarded(self, function() answer(self) end) -- closed by the handler of what is unanswered
   self.busy = false
   guarded(self, function()
     h:dispatch()
@@ -219,20 +230,14 @@ function Membership:finish(deadline, settle)
   end)
   settle()
   if self.policy.auto_commit then
-    rows = commits:pending()
-    guarded(self, function()
-      local ok
-      ok, err = commits:wait(rows, math.max(0, deadline - now()))
-      if ok then err = nil end
-    end)
+    guarded(self, function() err, rows = commit_all(self, deadline) end)
     self.policy.auto_commit = not err -- no second try, for the last revoke
   end
-  while self.subscribed and not h.closed do
-    local before = self.raised
+  -- One that has no assignment yet has nothing to say; librdkafka ends it.
+  if self.joined and not await.is_interrupt(self.raised) and (self.served or not self.patient) then
     guarded(self, function() leave(self, deadline) end)
-    if self.raised == before or self.farewell then break end
   end
-  return err and rows, err, self.raised
+  return rows, err, self.raised
 end
 
 return { open = open }

@@ -16,13 +16,40 @@ local AHEAD = 500 -- messages taken over at once for poll and messages
 local MAX_BYTES = 1 << 20 -- of a batch, where nothing is said
 local MAX = 1000 -- messages of a batch, where nothing is said
 local BATCH_TIME = 10 -- seconds that a batch waits where nothing is said
+local END_LOOK = 0.1 -- seconds between two looks of a loop that ends at the end
+
+-- One caller at a time -----------------------------------------------------------------------------------------------
+
+---Refuses a call that would hand out messages while another one is at it: what that one holds would count as handled.
+function polling.check_alone(c, op)
+  local co = c.poller
+  if co and coroutine.status(co) == "dead" then
+    c.poller = nil -- it was closed while it waited
+  elseif co and co ~= coroutine.running() then
+    args.misuse(op, "another coroutine waits for messages of this consumer")
+  elseif co or c.membership.busy then
+    args.misuse(op, "cannot be called from a handler of the same consumer")
+  end
+end
+
+local function leave(c, ok, ...)
+  c.poller = nil
+  if not ok then error((...), 0) end
+  return ...
+end
+
+-- Runs f(...), in which handlers may run and other coroutines come in.
+local function alone(c, f, ...)
+  c.poller = coroutine.running()
+  return leave(c, pcall(f, ...))
+end
 
 -- Between polls ------------------------------------------------------------------------------------------------------
 
 ---Notes as stored what counts as handled.
 function polling.settle(c)
   if not c.auto_store then return end
-  c.backlog:handled(function(topic, partition, offset) c.commits:store(topic, partition, offset) end)
+  for _, row in ipairs(c.backlog:handled()) do c.commits:store(row.topic, row.partition, row.offset) end
 end
 
 -- What has come, the group's wishes, commits that are due.
@@ -32,25 +59,35 @@ local function serve(c)
     polling.settle(c)
     c.membership:serve()
   end
-  if c.commits:is_due() then
+  if not c.closed and c.commits:is_due() then
     polling.settle(c)
     c.commits:serve()
   end
 end
-polling.serve = serve
 
 -- All that was fetched is handed out: tells the ends that were reached.
 local function tell_ends(c)
   for _, row in ipairs(c.backlog.moved) do
     local part = c.parts:find(row.topic, row.partition)
-    local eof = part and c.parts:at_end(part)
-    if eof and not part.told then
-      part.told, part.reached = true, true
+    if part and part.told ~= row.offset and c.parts:at_end(part) then
+      part.told = row.offset
       if c.on_eof then c.on_eof({ topic = row.topic, partition = row.partition, offset = row.offset }, c) end
-    elseif part and not eof then
-      part.told = false
+      if c.closed then return end -- by the handler
     end
   end
+end
+
+-- All that was fetched is handled.
+local function finish(c)
+  if not c.backlog.moved[1] then return end
+  tell_ends(c)
+  if c.closed then return end
+  polling.settle(c)
+  for _, row in ipairs(c.backlog.moved) do
+    local part = c.parts:find(row.topic, row.partition)
+    if part then part.passed = row.offset end
+  end
+  c.backlog:put({}, {})
 end
 
 -- An error of a partition: the object, or nil where it is out of date or was dealt with.
@@ -64,21 +101,22 @@ local function understand(c, raw)
   return err
 end
 
--- Fetches what librdkafka has; the backlog is empty and settled.
+-- Fetches what librdkafka has, where nothing is left of what was fetched before.
 ---@param whole boolean the caller gets all of it at once
 ---@return table|nil what the core gave
 ---@return kafka.Error|nil
 local function refill(c, max, max_bytes, columns, whole)
+  finish(c)
+  if c.closed then return nil end
   local batch, raw = c.parts:take(max_bytes, max, columns)
   if not batch then return nil, understand(c, raw) end
-  if batch.n == 0 and not batch.next[1] then return nil end
   if batch.n > 0 then
     denial.forget(c, batch.next)
     c.backlog:put(not whole and batch or nil, batch.next)
     return batch
   end
   c.backlog:put({}, batch.next)
-  tell_ends(c)
+  finish(c)
   return nil
 end
 
@@ -86,17 +124,19 @@ end
 local function step(c)
   local m = c.backlog:next()
   if m then return m end
-  if c.backlog.moved[1] then
-    tell_ends(c)
-    polling.settle(c)
-    c.backlog:put({}, {})
-  end
   local batch, err = refill(c, AHEAD, MAX_BYTES, nil, false)
   if not batch then return nil, err end
   return c.backlog:next()
 end
 
--- Serves until `look()` gives a value or an error, or the deadline passes.
+-- An error event that nobody but the caller can mend: a group or a topic that is forbidden, say.
+local function trouble(c)
+  local err = c.handle.fatal or c.trouble
+  c.trouble = nil
+  return err
+end
+
+-- Serves until look(c) gives a value or an error, or the deadline passes.
 local function wait(c, deadline, look)
   local value, err
   c.handle:await(function()
@@ -104,17 +144,19 @@ local function wait(c, deadline, look)
     serve(c)
     if c.stopping or c.closed then return true end
     value, err = look(c)
-    if not value and not err then err = denial.watch(c) end
-    return value or err or c.handle.fatal
+    if not value and not err then err = trouble(c) or not c.closed and denial.watch(c) or nil end
+    return value or err or c.closed
   end, deadline)
-  if not value and not err then err = c.handle.fatal end
   return value, err
 end
 
--- What the caller holds is handled; a look at what has come, where there may be something.
-local function ask(c)
-  c.backlog:ask()
+-- A look at what has come, where there may be something; then as `wait`.
+local function ask(c, deadline, look)
   if c.handle.core:pulse() then serve(c) end
+  if c.closed then return nil end
+  local value, err = look(c)
+  if value or err or c.closed then return value, err end
+  return wait(c, deadline, look)
 end
 
 -- One message or a batch ---------------------------------------------------------------------------------------------
@@ -123,32 +165,35 @@ end
 ---@return kafka.Message|nil
 ---@return kafka.Error|nil
 function polling.poll(c, deadline)
-  ask(c)
-  local m, err = step(c)
-  if m or err then return m, err end
-  return wait(c, deadline, step)
+  local backlog = c.backlog
+  backlog:ask()
+  c.stopping = false
+  if not backlog:is_empty() and not c.handle.core:pulse() then return backlog:next() end
+  return alone(c, ask, c, deadline, step)
 end
 
 local batch_options = {
   max = args.integer(1, 1000000),
   max_bytes = args.integer(0, math.maxinteger),
   timeout = args.seconds,
-  columns = args.table,
+  columns = args.table, -- checked in full by its own function
 }
+-- Checked copies of the options.
+local function batch_fields(op, options, schema)
+  local o = args.fields(op, options, schema)
+  o.columns = message.columns(op, o.columns)
+  return o
+end
 
 -- Messages that poll has left, as a batch of the wished form.
-local function from_rest(c, columns)
-  local list, bytes = c.backlog:rest(), 0
-  for _, m in ipairs(list) do bytes = bytes + #(m.key or "") + #(m.value or "") end
-  local batch = list
-  if columns then
-    batch = {}
-    for _, name in ipairs(columns) do
-      batch[name] = {}
-      for i, m in ipairs(list) do batch[name][i] = m[name] end
-    end
+local function from_rest(c, max, max_bytes, names)
+  local list, after, bytes = c.backlog:rest(max, max_bytes)
+  local batch = names and {} or list
+  for _, name in ipairs(names or {}) do
+    batch[name] = {}
+    for i, m in ipairs(list) do batch[name][i] = m[name] end
   end
-  batch.n, batch.bytes, batch.next = #list, bytes, c.backlog.moved
+  batch.n, batch.bytes, batch.next = #list, bytes, after
   return batch
 end
 
@@ -160,32 +205,31 @@ local function is_at_end(c)
       if not c.parts:at_end(part) then return false end
     end
   end
-  return any
+  return any and c.backlog:is_empty()
+end
+
+-- A batch by checked options.
+local function batch(c, o, seconds)
+  local max, max_bytes = o.max or MAX, o.max_bytes or MAX_BYTES
+  local function look()
+    if not c.backlog:is_empty() then return from_rest(c, max, max_bytes, o.columns) end
+    return refill(c, max, max_bytes, o.columns, true)
+  end
+  c.backlog:ask()
+  local found, err = alone(c, ask, c, now() + seconds, look)
+  if err then return nil, err end
+  found = found or { n = 0, bytes = 0, next = {}, cause = c.handle:cause() }
+  found.eof = not c.closed and is_at_end(c)
+  return setmetatable(found, message.Batch)
 end
 
 ---@param options table|nil
 ---@return kafka.Batch|nil
 ---@return kafka.Error|nil
 function polling.batch(c, options)
-  local o = args.fields("batch", options, batch_options)
-  o.columns = message.columns("batch", o.columns)
-  ask(c)
-  local function look()
-    if not c.backlog:is_empty() then return from_rest(c, o.columns) end
-    if c.backlog.moved[1] then
-      tell_ends(c)
-      polling.settle(c)
-      c.backlog:put({}, {})
-    end
-    local batch, err = refill(c, o.max or MAX, o.max_bytes or MAX_BYTES, o.columns, true)
-    return batch, err
-  end
-  local batch, err = look()
-  if not batch and not err then batch, err = wait(c, now() + (o.timeout or BATCH_TIME), look) end
-  if err then return nil, err end
-  if not batch then batch = { n = 0, bytes = 0, next = {}, cause = c.handle:cause() } end
-  batch.eof = is_at_end(c)
-  return setmetatable(batch, message.Batch)
+  local o = batch_fields("batch", options, batch_options)
+  c.stopping = false
+  return batch(c, o, o.timeout or BATCH_TIME)
 end
 
 -- Loops --------------------------------------------------------------------------------------------------------------
@@ -194,19 +238,15 @@ local loop_options = { idle = args.seconds, to_end = args.boolean }
 local batches_options = { idle = args.seconds, to_end = args.boolean }
 for name, kind in pairs(batch_options) do batches_options[name] = kind end
 
--- Whether every partition has been at its end since the loop began.
-local function all_reached(c)
+-- Whether every partition has been at its end since `ends` began; notes how often each has been.
+local function all_reached(c, ends)
   if not c.membership:has_assignment() then return false end
   for _, part in ipairs(c.parts.list) do
-    if not part.paused and not part.stopped and not part.reached and not c.parts:at_end(part) then return false end
+    local at_end, times = c.parts:at_end(part)
+    if not ends[part] or times < ends[part] then ends[part] = at_end and times - 1 or times end
+    if not part.paused and not part.stopped and times <= ends[part] then return false end
   end
   return true
-end
-
-local function begin(c, o)
-  c.stopping = false
-  if not o.to_end then return end
-  for _, part in ipairs(c.parts.list) do part.reached = false end
 end
 
 -- What a loop does with an error: goes on where it may pass, else raises it.
@@ -216,20 +256,23 @@ local function judge(c, err)
 end
 
 -- A loop over what get(seconds) gives, until stopped, idle or at the end.
-local function loop(c, o, get)
-  begin(c, o)
+local function loop(c, op, o, get)
+  c.stopping = false
   local last = now()
+  local ends = setmetatable({}, { __mode = "k" }) -- part -> how often its end had been reached
+  if o.to_end then all_reached(c, ends) end
   return function()
     while true do
       if c.stopping or c.closed then return nil end
+      polling.check_alone(c, op)
       local left = o.idle and last + o.idle - now() or math.huge
-      local value, err = get(o.to_end and math.min(left, 0.1) or left)
+      local value, err = get(o.to_end and math.min(left, END_LOOK) or left)
       if err then
         judge(c, err)
       elseif value then
         if o.idle then last = now() end
         return value
-      elseif o.to_end and all_reached(c) or left <= 0 then
+      elseif c.closed or o.to_end and all_reached(c, ends) or left <= 0 then
         return nil
       end
     end
@@ -238,24 +281,27 @@ end
 
 function polling.messages(c, options)
   local o = args.fields("messages", options, loop_options)
-  return loop(c, o, function(seconds)
-    ask(c)
-    local m, err = step(c)
-    if m or err then return m, err end
-    return wait(c, now() + seconds, step)
-  end)
+  local slow = loop(c, "messages", o, function(seconds) return polling.poll(c, now() + seconds) end)
+  if o.idle then return slow end
+  local backlog, client, pulse = c.backlog, c.handle.core, c.handle.core.pulse
+  return function()
+    -- The shortest way, where a message is there and nothing else is to do.
+    local at = backlog.at
+    if at < backlog.n and not c.stopping and not c.poller and not pulse(client) then
+      backlog.done, backlog.at, backlog.count = at, at + 1, backlog.count + 1
+      return backlog.messages[at + 1]
+    end
+    return slow()
+  end
 end
 
 function polling.batches(c, options)
-  local o = args.fields("batches", options, batches_options)
-  o.columns = message.columns("batches", o.columns)
-  local each = { max = o.max, max_bytes = o.max_bytes, columns = o.columns }
-  return loop(c, o, function(seconds)
-    each.timeout = math.min(seconds, o.timeout or math.huge)
-    local batch, err = polling.batch(c, each)
+  local o = batch_fields("batches", options, batches_options)
+  return loop(c, "batches", o, function(seconds)
+    local found, err = batch(c, o, math.min(seconds, o.timeout or math.huge))
     -- With a timeout of its own the loop also hands out empty ones: the caller wants to do something meanwhile.
-    if batch and batch.n == 0 and not (o.timeout and seconds >= o.timeout) then return nil end
-    return batch, err
+    if found and found.n == 0 and not (o.timeout and seconds >= o.timeout) then return nil end
+    return found, err
   end)
 end
 

@@ -59,7 +59,7 @@ function reset.apply(c, part, raw)
   local row = { topic = part.topic, partition = part.partition, from = asked, policy = policy }
   if earliest then row.to = policy == "earliest" and earliest or latest end
   row.reason = sentence(row, earliest, latest)
-  if not part.assigned then return nil end -- taken away, or sought, while we asked
+  if c.closed or c.parts:find(part.topic, part.partition) ~= part or c.parts:position(part) ~= at then return nil end
   c.parts:seek(part, row.to or named[policy])
   if c.on_reset then
     c.on_reset(row, c)

@@ -161,11 +161,17 @@ end
 
 -- What was handed out, what is in hand included: it is the transaction that makes it count.
 local function handed_rows(consumer)
-  local rows = {}
-  consumer.backlog:handed(function(topic, partition, offset)
-    local part = consumer.parts:find(topic, partition)
-    if part and part.base ~= offset then rows[#rows + 1] = { topic = topic, partition = partition, offset = offset } end
-  end)
+  local rows, offsets = {}, {}
+  for _, row in ipairs(consumer.backlog:handed()) do
+    local part = consumer.parts:find(row.topic, row.partition)
+    if part then offsets[part] = row.offset end
+  end
+  for _, part in ipairs(consumer.parts.list) do
+    local offset = offsets[part] or part.passed
+    if offset and offset ~= part.base then
+      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = offset }
+    end
+  end
   return rows
 end
 

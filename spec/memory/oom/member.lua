@@ -59,7 +59,6 @@ return {
     open = function() return member(0) end,
     run = function(o)
       assert(o.c:subscribe { "odd", "^many" })
-      o.c:member()
       o.c:pulse()
       assert(o.c:unassign())
       assert(o.c:unsubscribe())
