@@ -236,9 +236,19 @@ describe("a consumer that polls too seldom", function()
       on_lost = function(rows) lost = places(rows) end,
       on_revoke = function() revoked = revoked + 1 end,
     })
+    local lost_at_close
+    local closing = member("too-seldom-closes", {
+      max_poll_interval_ms = SESSION,
+      on_error = function() end,
+      on_log = function() end,
+      on_lost = function(rows) lost_at_close = places(rows) end,
+    })
     assert(c:poll(10))
+    assert(closing:poll(10))
     local until_then = kafka.now() + SESSION / 1000 + 1
     while kafka.now() < until_then do process.nap() end
+    assert.is_true((try.time(closing.close, closing)) < 5)
+    assert.equal("first[0] first[1]", lost_at_close)
     local m
     try.until_true(20, function()
       m = c:poll(0.2) or m

@@ -93,6 +93,26 @@ describe("a fork", function()
   end)
 end)
 
+describe("a member that is collected", function()
+  it("leaves no thread and no descriptor", function()
+    local r = child.run(prelude .. [[
+      local function held() return process.entries "/proc/self/task" + process.entries "/proc/self/fd" end
+      local before = held()
+      for _, seconds in ipairs { 0, 4 } do
+        local c = open { topics = "first", group = "collected-" .. seconds }
+        c:poll(seconds)
+        c = nil
+        collectgarbage()
+        collectgarbage()
+      end
+      local late = kafka.now() + 10
+      while held() > before and kafka.now() < late do process.nap() end
+      print(held() <= before)
+    ]], { timeout = 30 })
+    assert.same({ 0, "true\n" }, { r.code, r.out }, r.err)
+  end)
+end)
+
 describe("a consumer that a finalizer closes", function()
   it("within a call on it ends there, and nothing is used that is gone", function()
     local r = child.run(prelude .. [[

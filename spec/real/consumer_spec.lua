@@ -213,6 +213,27 @@ describe("a consumer of real brokers", function()
     assert.equal(0, (assert(k:lag(topic))))
   end)
 
+  it("has all its offsets in a transaction that took more than one fetch", function()
+    local topic = new_topic(2)
+    local c <close> = open(topic, nil, { enable_auto_commit = false })
+    local t <close> = assert(kafka.producer { brokers = cluster.brokers, transactional_id = topic })
+    fill(topic, 600, 1)
+    assert(c:assign { { topic = topic, partition = 0 } })
+    assert(t:transaction(function()
+      for _ = 1, 600 do assert(c:poll(10)) end
+      assert(c:pause(topic, 0))
+      assert(c:add { topic = topic, partition = 1, offset = 0 })
+      local p <close> = assert(kafka.producer { brokers = cluster.brokers })
+      assert(p:send(topic, "v", { partition = 1 }))
+      assert(c:poll(10))
+    end, { consumer = c }))
+    local k <close> = connect { isolation_level = "read_uncommitted" }
+    try.until_true(5, function()
+      local rows = assert(k:committed(topic, { { topic = topic, partition = 0 }, { topic = topic, partition = 1 } }))
+      return rows[1].offset == 600 and rows[2].offset == 1
+    end)
+  end)
+
   it("finds the end of a compacted topic", function()
     local topic = new_topic(1, { ["cleanup.policy"] = "compact", ["segment.ms"] = "100", ["min.cleanable.dirty.ratio"] = "0.01" })
     local k <close> = connect()
