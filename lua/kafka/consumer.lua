@@ -206,7 +206,7 @@ function Consumer:poll(timeout)
   check(self, "poll")
   polling.check_alone(self, "poll")
   args.optional("poll", "timeout", timeout, args.seconds)
-  return polling.poll(self, now() + (timeout or math.huge))
+  return polling.poll(self, timeout or math.huge)
 end
 
 ---The next messages at once: waits until there is one, then takes what is there.

@@ -161,15 +161,15 @@ end
 
 -- One message or a batch ---------------------------------------------------------------------------------------------
 
----@param deadline number
+---@param seconds number
 ---@return kafka.Message|nil
 ---@return kafka.Error|nil
-function polling.poll(c, deadline)
+function polling.poll(c, seconds)
   local backlog = c.backlog
   backlog:ask()
   c.stopping = false
   if not backlog:is_empty() and not c.handle.core:pulse() then return backlog:next() end
-  return alone(c, ask, c, deadline, step)
+  return alone(c, ask, c, now() + seconds, step)
 end
 
 local batch_options = {
@@ -281,7 +281,7 @@ end
 
 function polling.messages(c, options)
   local o = args.fields("messages", options, loop_options)
-  local slow = loop(c, "messages", o, function(seconds) return polling.poll(c, now() + seconds) end)
+  local slow = loop(c, "messages", o, function(seconds) return polling.poll(c, seconds) end)
   if o.idle then return slow end
   local backlog, client, pulse = c.backlog, c.handle.core, c.handle.core.pulse
   return function()

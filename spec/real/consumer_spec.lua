@@ -3,6 +3,7 @@
 local uv = require "spec.support.luv"
 local kafka = require "kafka"
 local child = require "spec.support.child"
+local page = require "spec.support.page"
 local try = require "spec.support.try"
 
 local cluster
@@ -360,5 +361,23 @@ describe("a consumer of real brokers", function()
     assert.is_nil(problem)
     assert.truthy(refused)
     assert.same({ 2, true }, { finished, n >= 200 })
+  end)
+
+  it("does what docs/consuming.md shows: reads what is there, commits it, and goes elsewhere", function()
+    assert(cluster:create_topic("first", 1, 1))
+    local p <close> = assert(kafka.producer { brokers = cluster.brokers })
+    for i = 1, 10 do assert(p:send("first", tostring(i))) end
+    local programs, want = page.programs(page.read "docs/consuming.md"), {
+      { "0\t0\tnil\t1", "0\t9\tnil\t10" },
+      { "10\tmessages\t11\tbytes" },
+      { "first          0      10  by the careful one", "behind by\t0" },
+      { "at the end of\t0", "gives back\t1", "9", "10" },
+      { "7\n8\n9", "first          0       0" },
+    }
+    assert.equal(#want, #programs)
+    for i, program in ipairs(programs) do
+      local out = table.concat(page.run(program, cluster.brokers), "\n")
+      for _, line in ipairs(want[i]) do assert.truthy(out:find(line, 1, true), ("program %d: %s"):format(i, out)) end
+    end
   end)
 end)
