@@ -2,6 +2,7 @@
 
 local uv = require "spec.support.luv"
 local kafka = require "kafka"
+local config = require "kafka.config"
 local child = require "spec.support.child"
 local page = require "spec.support.page"
 local try = require "spec.support.try"
@@ -25,10 +26,10 @@ local function connect(options)
 end
 
 local names = 0
-local function new_topic(partitions, config)
+local function new_topic(partitions, settings)
   names = names + 1
   local name = "consumed-" .. names
-  assert(cluster:create_topic(name, partitions, 1, config))
+  assert(cluster:create_topic(name, partitions, 1, settings))
   return name
 end
 
@@ -108,6 +109,25 @@ describe("a consumer of real brokers", function()
       assert.equal(0, (assert(k:lag(topic))))
     end)
   end
+
+  it("joins by group.protocol=consumer where librdkafka has it, and names the one that is needed where not", function()
+    local topic, values = new_topic(2), {}
+    fill(topic, 100, 2)
+    local function join()
+      local options = { brokers = cluster.brokers, group = topic, topics = topic, group_protocol = "consumer" }
+      return (assert(kafka.consumer(options)))
+    end
+    if not config.settings()["group.protocol"] then
+      try.misuse({ "group_protocol", "needs librdkafka 2.4" }, function() join() end)
+      return
+    end
+    local c <close> = join()
+    for m in c:messages { to_end = true } do values[#values + 1] = m.value end
+    local missing, again = judge(values, 100)
+    assert.same({ 0, 0 }, { missing, again })
+    assert(c:seek(topic, 1, 7))
+    assert.equal(7, assert(c:poll(5)).offset)
+  end)
 
   it("skips nothing where its process is killed with -9 again and again", function()
     local N = 3000
