@@ -33,14 +33,14 @@ function page.run(text, brokers, names)
   return out
 end
 
----Types lines into a real prompt.
+---Types lines into a real prompt, as wide as any of them: readline would scroll a longer one.
 ---@return string all that it shows, the lines that were typed included
 function page.type_in(lines)
   local path = process.folder .. "/typed"
   local f = assert(io.open(path, "w"))
   f:write(lines)
   f:close()
-  local pipe = assert(io.popen(("timeout 100 %s -i <%s 2>&1"):format(os.getenv "LUA" or "lua5.4", path)))
+  local pipe = assert(io.popen(("COLUMNS=1000 TERM=dumb timeout 100 %s -i <%s 2>&1"):format(os.getenv "LUA" or "lua5.4", path)))
   local shown = pipe:read "a"
   local ended, how, code = pipe:close()
   if not ended then error(("the prompt ended with %s %s:\n%s"):format(how, code, shown), 2) end
