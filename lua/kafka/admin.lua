@@ -1,17 +1,36 @@
--- The administrative methods of kafka.connect, each in the file of its subject.
+-- The administrative methods of kafka.connect: which file of admin/ has which. A file is loaded when one of its methods is first
+-- called: few programs need any, and what is loaded costs each cycle of Lua's collector.
 
-local acls = require "kafka.admin.acls"
-local cluster = require "kafka.admin.cluster"
-local configs = require "kafka.admin.configs"
-local groups = require "kafka.admin.groups"
-local offsets = require "kafka.admin.offsets"
-local topics = require "kafka.admin.topics"
-local users = require "kafka.admin.users"
+local args = require "kafka.args"
+
+local files = {
+  acls = "acls create_acls delete_acls",
+  cluster = "describe_cluster elect_leaders list_offsets",
+  configs = "alter_configs configs",
+  groups = "delete_group delete_groups describe_group describe_groups groups",
+  offsets = "alter_offsets delete_offsets reset_offsets",
+  topics = "add_partitions create_topic create_topics delete_records delete_topic delete_topics describe_topic",
+  users = "alter_users users",
+}
+
+local loaded = {}
+
+local function methods_of(file)
+  local found = loaded[file]
+  if not found then
+    local module = require("kafka.admin." .. file)
+    found = args.public(module.methods or module)
+    loaded[file] = found
+  end
+  return found
+end
 
 local admin = {}
 
-for _, methods in ipairs { topics, configs.methods, groups, offsets, acls, users, cluster } do
-  for name, method in pairs(methods) do admin[name] = method end
+for file, names in pairs(files) do
+  for name in names:gmatch "%S+" do
+    admin[name] = function(...) return methods_of(file)[name](...) end
+  end
 end
 
 return admin

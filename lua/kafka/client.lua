@@ -6,11 +6,9 @@ local args = require "kafka.args"
 local config = require "kafka.config"
 local Connection = require "kafka.connection"
 local errors = require "kafka.error"
-local explore = require "kafka.explore"
 local group = require "kafka.group"
 local admin = require "kafka.admin"
 local one = require "kafka.partition"
-local all = require "kafka.partitions"
 local show = require "kafka.show"
 
 local now = core.now
@@ -192,7 +190,7 @@ end
 ---Every partition of a topic at once, each at its leader. See partitions.lua.
 function Client:partitions(topic, options)
   Connection.check(self, "partitions")
-  return all.open(self, topic, options)
+  return require("kafka.partitions").open(self, topic, options)
 end
 
 -- At a prompt -------------------------------------------------------------------------------------------------------
@@ -200,19 +198,19 @@ end
 ---The last n messages of a topic. See explore.lua.
 function Client:tail(topic, n, options)
   Connection.check(self, "tail")
-  return explore.tail(self, topic, n, options)
+  return require("kafka.explore").tail(self, topic, n, options)
 end
 
 ---The message at an offset. See explore.lua.
 function Client:message(topic, partition, offset, timeout)
   Connection.check(self, "message")
-  return explore.message(self, topic, partition, offset, timeout)
+  return require("kafka.explore").message(self, topic, partition, offset, timeout)
 end
 
 ---The messages that fit. See explore.lua.
 function Client:find(topic, options)
   Connection.check(self, "find")
-  return explore.find(self, topic, options)
+  return require("kafka.explore").find(self, topic, options)
 end
 
 -- Administration: documented in the files below admin/.

@@ -82,7 +82,8 @@ local function check_refused(op, role, name, typed, text)
   args.misuse(op, ("setting %s cannot be given%s: %s"):format(typed, row.only and " as anything but " .. row.only or "", row.why))
 end
 
-local known
+-- Kept while somebody holds it: constructors are rare, and each cycle of the collector would go through it.
+local known = setmetatable({}, { __mode = "v" })
 
 local function parse(line)
   local cells = {}
@@ -96,15 +97,15 @@ end
 
 ---The settings of the loaded librdkafka by name: {name, role, range, default, kind, alias}.
 function config.settings()
-  if known then return known end
+  if known.settings then return known.settings end
   local rows = {}
   for line in core.properties():gmatch("[^\n]+") do
     local row = parse(line)
     -- Some stand twice, for the client and for topics: the wider row is kept.
     if row and not (rows[row.name] and #rows[row.name].range >= #row.range) then rows[row.name] = row end
   end
-  known = rows -- complete, where this got so far without an error
-  return known
+  known.settings = rows -- complete, where this got so far without an error
+  return rows
 end
 
 local function shown(name, value)
@@ -264,6 +265,7 @@ end
 function config.split(op, options, own, role)
   if type(options) ~= "table" then args.fail(op, "the argument", "a table of settings", options) end
   local mine, settings, from = {}, {}, {}
+  local all = config.settings()
   for name, value in next, core.copy(options) do
     if own[name] then
       if is_secret(name) and not own[name].fits(value) then refuse_own(op, name, own[name].wanted) end
@@ -271,7 +273,7 @@ function config.split(op, options, own, role)
     else
       local full = type(name) == "string" and full_name(name)
       if not full then refuse_unknown(op, name, own) end
-      local row = config.settings()[full]
+      local row = all[full]
       local one = row.alias or full
       if from[one] then check_once(op, from[one], name, options) end
       from[one] = name
@@ -285,7 +287,7 @@ function config.split(op, options, own, role)
   check_brokers(op, from[BROKERS] or "brokers", brokers, (settings["security.protocol"] or "plaintext"):lower())
   for _, set in ipairs { defaults.both, defaults[role] } do
     for name, value in pairs(set) do
-      if settings[name] == nil and config.settings()[name] then settings[name] = value end
+      if settings[name] == nil and all[name] then settings[name] = value end
     end
   end
   if mine.on_stats and not settings["statistics.interval.ms"] then settings["statistics.interval.ms"] = STATISTICS end

@@ -85,7 +85,8 @@ local rows = {
 
 local meaning = {}
 for _, row in ipairs(rows) do
-  for name in row[3]:gmatch("%S+") do meaning[name] = { category = row[1], action = row[2] } end
+  local meant = { category = row[1], action = row[2] }
+  for name in row[3]:gmatch("%S+") do meaning[name] = meant end
 end
 local unnamed = { category = "client", action = "fix" } -- a code of a later librdkafka, or none of its
 

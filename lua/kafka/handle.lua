@@ -56,9 +56,9 @@ end
 ---@param settings table<string, string> librdkafka's names
 ---@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by, oauth_token, stranger}
 function handle.open(kind, op, settings, options)
-  local readable, why = json.available()
-  if options.on_stats and not readable then
-    return nil, errors.new { name = "_NOT_CONFIGURED", op = op, message = "on_stats: " .. why }
+  if options.on_stats then
+    local readable, why = json.available()
+    if not readable then return nil, errors.new { name = "_NOT_CONFIGURED", op = op, message = "on_stats: " .. why } end
   end
   local client, raw = core[kind](settings)
   local facts = diagnose.facts(settings, core.librdkafka_number, core.librdkafka)

@@ -2,6 +2,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local default = require "kafka.default"
 local errors = require "kafka.error"
 local show = require "kafka.show"
 local call = require "kafka.admin.call"
@@ -10,9 +11,6 @@ local call = require "kafka.admin.call"
 local Configs = {}
 
 local configs = { methods = Configs }
-
----What a setting is given to go back to its default.
-configs.default = setmetatable({}, { __name = "kafka.default", __tostring = function() return "kafka.default" end })
 
 local entries_list = show.list({ "name", "value", "source", "default", "read_only", "sensitive" }, { key = "name" })
 
@@ -32,7 +30,7 @@ function configs.values(op, given, may_default)
       value = tostring(math.tointeger(value) or value)
     elseif kind == "boolean" then
       value = tostring(value)
-    elseif may_default and rawequal(value, configs.default) then
+    elseif may_default and rawequal(value, default) then
       value = false
     elseif kind ~= "string" or value:find("\0", 1, true) then
       local wanted = "a string without NUL, a number, true or false"
