@@ -104,7 +104,7 @@ void lk_client_shut(lk_client *c) {
   if (c->done) c->done->clear(c->done);
   c->done = NULL;
   rd_kafka_set_log_level(c->rk, 2); /* nobody takes its log lines any more: of its end, only what is critical */
-  rd_kafka_queue_io_event_enable(c->control, -1, NULL, 0);
+  rd_kafka_queue_cb_event_enable(c->control, NULL, NULL);
   rd_kafka_queue_destroy(c->control);
   c->control = NULL;
   lk_topics_drop(&c->topics);
@@ -170,6 +170,14 @@ static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *x
   return lk_verdict_note(&((lk_client *)client)->verdict, *x509_error, depth, why, why_size);
 }
 
+/* From any thread: the control queue was empty and is no more. */
+static void on_news(rd_kafka_t *rk, void *client) {
+  lk_client *c = client;
+  (void)rk;
+  atomic_store(&c->news, true);
+  lk_port_wake(c->port);
+}
+
 /* Takes conf's rd_kafka_t into `c`; false with `why` filled. From here on closing the client frees it all. */
 static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) {
   c->rk = rd_kafka_new(c->type, conf, why, size);
@@ -184,7 +192,7 @@ static bool create(lk_client *c, rd_kafka_conf_t *conf, char *why, size_t size) 
     c->control = rd_kafka_queue_get_main(c->rk);
   }
   rd_kafka_set_log_queue(c->rk, c->control);
-  rd_kafka_queue_io_event_enable(c->control, lk_port_write_fd(c->port), "!", 1);
+  rd_kafka_queue_cb_event_enable(c->control, on_news, c);
   return true;
 }
 
@@ -208,6 +216,7 @@ lk_client *lk_client_open(lua_State *L, rd_kafka_type_t type, int events, int co
   lk_client *c = *h = calloc(1, sizeof *c);
   if (!c) luaL_error(L, "out of memory");
   atomic_init(&c->refs, 1);
+  atomic_init(&c->news, true); /* what came before it was asked for */
   lk_throttle_init(&c->throttle);
   c->type = type;
   c->generation = lk_state_generation();

@@ -35,11 +35,14 @@ typedef struct lk_client {
   unsigned generation;
   lk_hand hand;
   lk_throttle throttle;
-  bool unfinished; /* the last drain failed half way */
+  atomic_bool news; /* the control queue has got something since a drain last emptied it */
+  bool held;        /* Lua has records to dispatch before it may produce */
+  bool unfinished;  /* the last drain failed half way */
   bool draining; /* a finalizer may call into the client while drain allocates */
   lk_verdict verdict; /* on a broker's certificate */
   lk_task *done; /* the finished job under conversion */
   int64_t accepted;
+  int64_t common; /* the ticket of messages that go the shortest way */
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
   bool patient;  /* its destruction must wait until a group has assigned partitions */
@@ -77,8 +80,11 @@ bool lk_client_forked(const lk_client *c);
 /* True while a call reads the client or a child of it: a finalizer that runs within cannot close it. */
 bool lk_client_busy(const lk_client *c);
 
-/* True where nothing waits to be drained: the common case of every call on a client, made cheap. */
+/* True where nothing waits to be drained. */
 bool lk_client_idle(lk_client *c);
+
+/* The same without a lock, for what is called for every message. */
+bool lk_client_quiet(lk_client *c);
 
 /* Pushes a new handle; `conf` is a box at `conf_box`; `events` come on top of those that every client takes. Where it fails,
  * pushes nil and the error and returns NULL. */

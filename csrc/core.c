@@ -96,7 +96,7 @@ static const luaL_Reg functions[] = {{"producer", core_producer}, {"consumer", c
                                      {"home", core_home},         {"misuse", core_misuse},
                                      {"show", core_show},         {"is_topic", core_is_topic},
                                      {"public", core_public},     {"copy", core_copy},
-                                     {"refusal", lk_conf_refusal},
+                                     {"refusal", lk_conf_refusal}, {"quick", lk_producer_quick},
                                      {NULL, NULL}};
 
 static void open_process(void) {

@@ -28,16 +28,22 @@ static int drain_body(lua_State *L) {
     c->done = NULL;
   }
   lk_hand_drain(L, h, c->control);
+  if (h->budget <= 0) atomic_store(&c->news, true);
   lk_throttle_drain(L, &c->throttle, h);
+  if (h->tail > lua_tointeger(L, 3)) c->held = true;
   lua_pushinteger(L, h->tail);
   lua_pushboolean(L, h->budget <= 0);
   return 2;
 }
 
-bool lk_client_idle(lk_client *c) {
-  return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port) &&
-         rd_kafka_queue_length(c->control) == 0;
+/* Nothing waits but, perhaps, in the control queue. */
+static bool is_calm(lk_client *c) {
+  return !c->unfinished && !c->hand.event && !c->done && !lk_throttle_any(&c->throttle) && lk_port_idle(c->port);
 }
+
+bool lk_client_idle(lk_client *c) { return is_calm(c) && rd_kafka_queue_length(c->control) == 0; }
+
+bool lk_client_quiet(lk_client *c) { return !atomic_load(&c->news) && is_calm(c); }
 
 /* drain(list, tail, max) -> tail, more: appends up to `max` records behind list[tail]; never blocks. `more` says that the
  * limit was reached and something may be left. Returns nothing to a finalizer that runs within a drain: the outer one
@@ -49,6 +55,7 @@ static int client_drain(lua_State *L) {
   lk_opt_int(L, 4, "max", 1, 1000000);
   lua_settop(L, 4);
   if (c->draining) return 0;
+  atomic_store(&c->news, false); /* before the look at the queue: what comes after it is news again */
   if (lk_client_idle(c)) {
     lua_pushvalue(L, 3);
     lua_pushboolean(L, 0);
@@ -61,6 +68,13 @@ static int client_drain(lua_State *L) {
   c->unfinished = status != LUA_OK;
   c->draining = false; /* c lives: its handle is at 1, and cannot be closed while this is set */
   return status == LUA_OK ? 2 : lua_error(L);
+}
+
+/* hold(on): whether Lua has records to dispatch before it may produce; a drain that gave some has said so. */
+static int client_hold(lua_State *L) {
+  lk_client **h = lk_class_check(L, 1, &lk_client_class);
+  if (*h) (*h)->held = lua_toboolean(L, 2);
+  return 0;
 }
 
 /* wait(ms) -> true when the client has something to drain; at most 0.1 s. Works on a client that is closing too. */
@@ -94,4 +108,5 @@ static int client_busy(lua_State *L) {
 }
 
 const luaL_Reg lk_drain_methods[] = {
-    {"drain", client_drain}, {"wait", client_wait}, {"fd", client_fd}, {"busy", client_busy}, {NULL, NULL}};
+    {"drain", client_drain}, {"hold", client_hold}, {"wait", client_wait},
+    {"fd", client_fd},       {"busy", client_busy}, {NULL, NULL}};

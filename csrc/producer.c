@@ -88,6 +88,69 @@ static int producer_produce(lua_State *L) {
   return 1;
 }
 
+/* ---- the shortest way, for a stream of messages ---- */
+
+/* The client of a kafka.Producer, a table whose entry 1 is the core's handle; NULL where it is no such thing, closed, or of the
+ * parent process. Leaves what it pushed. */
+static lk_client *quick_client(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TTABLE) return NULL;
+  lua_rawgeti(L, 1, 1);
+  lk_client **h = lua_touserdata(L, -1);
+  if (!h || !lua_getmetatable(L, -1) || !lua_rawequal(L, -1, lua_upvalueindex(1))) return NULL;
+  lk_client *c = *h;
+  return c && c->control && c->type == RD_KAFKA_PRODUCER && !lk_client_forked(c) ? c : NULL;
+}
+
+/* A message of a topic and a value only, to the topic of the one before, while nothing waits to be served: true where it was
+ * accepted. Allocates nothing in Lua, so no finalizer runs. */
+static bool quick_produce(lua_State *L) {
+  lk_client *c = quick_client(L);
+  if (!c || c->held || c->draining || !lk_client_quiet(c)) return false;
+  size_t len = 0;
+  int type = lua_type(L, 3);
+  const char *value = type == LUA_TSTRING ? lua_tolstring(L, 3, &len) : NULL;
+  rd_kafka_topic_t *topic = lk_topics_last(L, &c->topics, 2);
+  if (!topic || (!value && type != LUA_TNIL)) return false;
+  void *ticket = (void *)(intptr_t)c->common;
+  if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, FLAGS, (void *)value, len, NULL, 0, ticket) != 0) return false;
+  c->accepted++;
+  return true;
+}
+
+static int returned(lua_State *L, int status, lua_KContext n) {
+  (void)status, (void)n;
+  return lua_gettop(L);
+}
+
+static int quick(lua_State *L) {
+  int n = lua_gettop(L);
+  if (n == 3 && quick_produce(L)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_settop(L, n);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_callk(L, n, LUA_MULTRET, 0, returned); /* which may yield */
+  return returned(L, LUA_OK, 0);
+}
+
+/* core.quick(f) -> f(producer, topic, value, ...), which calls f only where the shortest way does not do. */
+int lk_producer_quick(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lk_class_push(L, &lk_client_class);
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, quick, 2);
+  return 1;
+}
+
+/* common(ticket): the ticket of messages that go the shortest way */
+static int producer_common(lua_State *L) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  c->common = lk_ticket(L, 2);
+  return 0;
+}
+
 static const char *const columns[] = {"values", "keys", "partitions", "timestamps", "headers"}; /* arguments 3 to 7 */
 
 /* The i-th entry of a column that may be nil; leaves it on the stack so that its bytes stay. */
@@ -310,5 +373,6 @@ static int producer_flush(lua_State *L) {
 
 const luaL_Reg lk_producer_methods[] = {
     {"produce", producer_produce}, {"check_many", producer_check_many}, {"produce_many", producer_many},
+    {"common", producer_common},
     {"counts", producer_counts},   {"purge", producer_purge},           {"flush", producer_flush},
     {NULL, NULL}};

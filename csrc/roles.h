@@ -33,5 +33,6 @@ void lk_inbox_open(lua_State *L);
 void lk_mock_open(lua_State *L);
 
 int lk_mock_new(lua_State *L);
+int lk_producer_quick(lua_State *L);
 
 #endif

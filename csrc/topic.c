@@ -14,6 +14,8 @@ static bool is_last(lua_State *L, const lk_topics *t, int name) {
   return s && t->last && len == t->last_len && memcmp(s, rd_kafka_topic_name(t->last), len) == 0;
 }
 
+rd_kafka_topic_t *lk_topics_last(lua_State *L, const lk_topics *t, int name) { return is_last(L, t, name) ? t->last : NULL; }
+
 rd_kafka_topic_t *lk_topics_get(lua_State *L, lk_topics *t, rd_kafka_t *rk, int handle, int name) {
   if (is_last(L, t, name)) return t->last; /* the common case of a stream of messages, made cheap */
   name = lua_absindex(L, name);

@@ -16,6 +16,9 @@ typedef struct lk_topics {
  * could have been closed by a finalizer is to be checked again. */
 rd_kafka_topic_t *lk_topics_get(lua_State *L, lk_topics *t, rd_kafka_t *rk, int handle, int name);
 
+/* The same where it was the last one asked for, else NULL; never allocates. */
+rd_kafka_topic_t *lk_topics_last(lua_State *L, const lk_topics *t, int name);
+
 void lk_topics_drop(lk_topics *t);
 
 #endif

@@ -302,3 +302,41 @@ describe("what a producer tells of failures", function()
     assert.is_true(p:close())
   end)
 end)
+
+describe("a stream of messages without options", function()
+  it("serves its reports by nothing but produce, again and again", function()
+    local got = 0
+    local p <close> = open { linger_ms = 0, on_delivery = function() got = got + 1 end }
+    for _ = 1, 3 do
+      local before, deadline = got, kafka.now() + 20
+      repeat -- so slowly that the queue cannot be full, which would serve them too
+        assert(p:produce("first", "v"))
+        local next_one = kafka.now() + 0.001
+        repeat until kafka.now() > next_one
+        assert(next_one < deadline, "no report was served")
+      until got > before
+    end
+    assert(p:flush(20))
+    assert.equal(p:counts().accepted, got)
+  end)
+
+  it("raises what a handler left behind, and accepts nothing by that call", function()
+    local p <close> = open { linger_ms = 0 }
+    assert(p:send("first", "v"))
+    for _ = 1, 3 do assert(p:produce("first", "v")) end
+    p.handle:fail_later "told"
+    local accepted = p:counts().accepted
+    assert.same({ false, "told" }, { pcall(p.produce, p, "first", "v") })
+    assert.equal(accepted, p:counts().accepted)
+  end)
+
+  it("goes to each topic that it names, with and without a value", function()
+    local got = {}
+    local p <close> = open { on_delivery = function(r) got[r.topic] = (got[r.topic] or 0) + 1 end }
+    for _ = 1, 3 do
+      for _, topic in ipairs { "first", "first", "two" } do assert(p:produce(topic, nil)) end
+    end
+    assert(p:flush(20))
+    assert.same({ first = 6, two = 3 }, got)
+  end)
+end)

@@ -46,6 +46,7 @@ function Delivery.new(h, on_delivery)
   }, Delivery)
   h.last_ticket = EVERY
   h.reports = self
+  if on_delivery then h.each_key, h.each = -1 - EVERY, on_delivery end
   return self
 end
 

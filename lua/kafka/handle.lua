@@ -102,6 +102,8 @@ function handle.over(client, options, title)
     stranger = options.stranger, -- its group is made up: that nobody may read in it means nothing
     facts = NO_FACTS, -- what the words of its errors need to know
     reports = nil, -- a producer's: reports:take_report(ticket, report)
+    each_key = nil, -- the key of reports of success that all go to one function
+    each = nil, -- that function
     last_error = nil, -- the last error event, and when it came
     last_error_at = 0,
     unsolved = false, -- whether that error will not pass by itself, and nothing was answered since
@@ -146,10 +148,17 @@ function Handle:tell(err)
   log.line(self.title, 4, tostring(err))
 end
 
+-- Whether records or a failure wait for the next dispatch: the core's shortest way to produce asks too.
+local function leave(self, left)
+  self.left = left
+  self.core:hold(left)
+end
+
 -- What the call itself cannot raise now is raised by the next dispatch; the first such error, the others are logged.
 function Handle:fail_later(err)
   if self.failure == nil then
-    self.failure, self.left = err, true
+    self.failure = err
+    leave(self, true)
   else
     log.line(self.title, 3, "a handler raised: " .. tostring(err))
   end
@@ -175,14 +184,23 @@ function Handle:took()
 end
 
 local function all(self)
-  local list = self.list
+  self.handed = true
+  local list, each_key, each = self.list, self.each_key, self.each
   while self.head < self.tail do
     local at = self.head
     local key, payload = list[at + 1], list[at + 2]
-    self.key, self.payload, self.handed = key, payload, false
-    list[at + 1], list[at + 2] = nil, nil
-    self.head = at + 2
-    one(self, key, payload)
+    if key == each_key and not payload.err then
+      -- The most frequent record by far. Nothing here but the handler itself can run out of memory.
+      list[at + 1], list[at + 2] = nil, nil
+      self.head = at + 2
+      self.answered, self.unsolved = true, false
+      each(payload)
+    else
+      self.key, self.payload, self.handed = key, payload, false
+      list[at + 1], list[at + 2] = nil, nil
+      self.head = at + 2
+      one(self, key, payload)
+    end
   end
   self.payload, self.handed = false, true
 end
@@ -206,7 +224,8 @@ local function run(self)
     end
     if not ok then self:fail_later(err) end
   until ok
-  self.head, self.tail, self.left = 0, 0, self.failure ~= nil
+  self.head, self.tail = 0, 0
+  leave(self, self.failure ~= nil)
 end
 
 ---Takes what has come and runs its handlers, all of them; then raises the first error of a handler.
@@ -226,7 +245,8 @@ function Handle:dispatch()
   if n > 0 and self.wake then self.wake() end
   local failure = self.failure
   if failure ~= nil then
-    self.failure, self.left = nil, self.head < self.tail
+    self.failure = nil
+    leave(self, self.head < self.tail)
     error(failure, 0)
   end
   return n

@@ -67,6 +67,7 @@ local function open(options)
   local h, err = handle.open("producer", "kafka.producer", settings, mine)
   if not h then return nil, err end
   local self = setmetatable({
+    h.core, -- where the core's shortest way finds it
     handle = h,
     delivery = Delivery.new(h, mine.on_delivery),
     failed_seen = 0, -- failures that an earlier flush has told of
@@ -78,6 +79,7 @@ local function open(options)
     consumers = {}, -- of the transaction: consumer -> rows whose offsets were sent
   }, Producer)
   self.common = self.delivery:take() -- the ticket of messages that have neither function nor tag of their own
+  h.core:common(self.common)
   handles[self] = h
   return self
 end
@@ -102,9 +104,6 @@ local counts_row = show.row { "accepted", "delivered", "failed", "pending" }
 ---@return kafka.Error|nil not accepted, and never to be reported: action "wait" where the queue stayed full
 ---rd_kafka_produce, rd_kafka_producev
 function Producer:produce(topic, value, options)
-  local h = handles[self]
-  -- Most messages need no more than this one crossing: nothing waits to be served, and the queue has room.
-  if options == nil and h and not h.left and not h.closed and h.core:produce(topic, value, self.common) then return true end
   check(self, "produce")
   local delivery = self.delivery
   if options == nil then return enqueue.one(delivery, topic, value, nil, self.common) end
@@ -116,6 +115,11 @@ function Producer:produce(topic, value, options)
   if not done then error(ok, 0) end
   return nil, err
 end
+
+-- Most messages need no more than one crossing, and none of the above: the core hands over a value without options, to the topic
+-- of the message before, where nothing waits to be served and the queue has room.
+core.public(Producer.produce, "produce")
+Producer.produce = core.quick(Producer.produce)
 
 ---Hands many messages over in one crossing, in order. The columns are lists beside `values`; a hole is nil.
 ---@param topic string
