@@ -11,7 +11,7 @@
 static bool is_last(lua_State *L, const lk_topics *t, int name) {
   size_t len;
   const char *s = lua_type(L, name) == LUA_TSTRING ? lua_tolstring(L, name, &len) : NULL;
-  return s && t->last && len == t->last_len && memcmp(s, rd_kafka_topic_name(t->last), len) == 0;
+  return s && t->last && len == t->last_len && memcmp(s, t->last_name, len) == 0;
 }
 
 rd_kafka_topic_t *lk_topics_last(lua_State *L, const lk_topics *t, int name) { return is_last(L, t, name) ? t->last : NULL; }
@@ -33,7 +33,8 @@ rd_kafka_topic_t *lk_topics_get(lua_State *L, lk_topics *t, rd_kafka_t *rk, int 
   lua_pop(L, 1);
   if (at >= 1 && (size_t)at <= t->n && strcmp(rd_kafka_topic_name(t->list[at - 1]), s) == 0) {
     lua_pop(L, 1);
-    t->last_len = strlen(s);
+    t->last_name = rd_kafka_topic_name(t->list[at - 1]);
+    t->last_len = strlen(t->last_name);
     return t->last = t->list[at - 1];
   }
   rd_kafka_topic_t **grown = realloc(t->list, (t->n + 1) * sizeof *grown);

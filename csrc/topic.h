@@ -8,7 +8,8 @@
 typedef struct lk_topics {
   rd_kafka_topic_t **list;
   size_t n;
-  rd_kafka_topic_t *last; /* the one asked for last, and the length of its name */
+  rd_kafka_topic_t *last; /* the one asked for last, and its name */
+  const char *last_name;
   size_t last_len;
 } lk_topics;
 

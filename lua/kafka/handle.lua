@@ -23,7 +23,7 @@ Handle.__name = "kafka.handle"
 local handle = {}
 
 local NO_MEMORY = "not enough memory" -- Lua's own words
-local AT_ONCE = 1000 -- records drained in one go
+local AT_ONCE = 256 -- records drained in one go: so few that they stay in the processor's cache
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
 
@@ -184,13 +184,13 @@ function Handle:took()
 end
 
 local function all(self)
-  self.handed = true
   local list, each_key, each = self.list, self.each_key, self.each
+  self:took() -- a call from here: each further one finds its place in Lua's list of calls without memory
   while self.head < self.tail do
     local at = self.head
     local key, payload = list[at + 1], list[at + 2]
     if key == each_key and not payload.err then
-      -- The most frequent record by far. Nothing here but the handler itself can run out of memory.
+      -- The most frequent record by far. Nothing up to the handler can run out of memory.
       list[at + 1], list[at + 2] = nil, nil
       self.head = at + 2
       self.answered, self.unsolved = true, false
