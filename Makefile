@@ -22,7 +22,7 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 #: OOM=1              make test: not the specs, but scenarios in which Lua's memory runs out, at every allocation (OOM=0.1: at
 #:                    a tenth of them, chosen by OOM_SEED)
 #: GC=1               make test: on the mock, with a collector that never rests; GC=generational: of that kind
-#: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many produce on_delivery tables columns"
+#: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many columns", see bench/README.md
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
 #: SECONDS=60         make fuzz: how long; all targets run at the same time

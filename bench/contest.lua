@@ -62,6 +62,18 @@ function loops.columns(fetch, n)
   return count, sum
 end
 
+loops.batches = loops.columns
+
+-- get gives one message.
+function loops.messages(get, n)
+  local sum = 0
+  for _ = 1, n do
+    local m = get()
+    sum = sum + check(m.value, m.offset)
+  end
+  return n, sum
+end
+
 -- Reports with a function come here, one by one: a sum, so that each is looked at.
 contest.reports, contest.offsets = 0, 0
 function contest.report(err, offset)

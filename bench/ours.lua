@@ -38,6 +38,21 @@ local function consumer(work, options)
   }
 end
 
+-- A group's consumer, with its partition assigned by hand: joining would be measured else.
+local function member(work, loop)
+  work.settings["group.id"] = "bench"
+  local c = assert(kafka.consumer(work.settings))
+  local get
+  return {
+    start = function()
+      assert(c:assign { { topic = work.topic, partition = 0, offset = 0 } })
+      get = loop(c)
+    end,
+    call = function() return get() end,
+    close = function() c:close() end,
+  }
+end
+
 contest.run(kafka.now, {
   produce_many = function(work)
     local p, topic = producer(work), work.topic
@@ -57,4 +72,8 @@ contest.run(kafka.now, {
   end,
   tables = function(work) return consumer(work, nil) end,
   columns = function(work) return consumer(work, { columns = { "value", "offset" } }) end,
+  messages = function(work) return member(work, function(c) return c:messages() end) end,
+  batches = function(work)
+    return member(work, function(c) return c:batches { max = 10000, columns = { "value", "offset" } } end)
+  end,
 })

@@ -31,13 +31,15 @@ local rows = {
   { name = "on_delivery", title = "produce one by one, a function per report" },
   { name = "tables", title = "fetch as message tables", fetch = true },
   { name = "columns", title = "fetch as columns", fetch = true },
+  { name = "messages", title = "consumer's messages(), to fetch as tables", fetch = true, like = "tables" },
+  { name = "batches", title = "consumer's batches(), to fetch as columns", fetch = true, like = "columns" },
 }
 local contestants = {
   { name = "C", command = built .. "/baseline" },
   { name = "hand-made", command = lua .. " bench/handmade.lua" },
-  { name = "lua-kafka", command = lua .. " bench/ours.lua" },
+  { name = "lua-kafka", command = lua .. " bench/ours.lua", loops = true },
   { name = "confluent-kafka-python", command = python .. " bench/confluent.py",
-    rows = { produce = true, on_delivery = true, tables = true } },
+    rows = { produce = true, on_delivery = true, tables = true, messages = true } },
 }
 
 local function output(command)
@@ -53,7 +55,7 @@ local function choose()
   for _, row in ipairs(rows) do
     if not wanted or wanted:find(" " .. row.name .. " ", 1, true) then chosen[#chosen + 1] = row end
   end
-  if #chosen == 0 then error("ROWS must name some of: produce_many produce on_delivery tables columns", 0) end
+  if #chosen == 0 then error("ROWS must name some of: produce_many produce on_delivery tables columns messages batches", 0) end
   local found = output(python .. " -c 'import confluent_kafka as c; print(c.libversion()[0])' 2>/dev/null")
   if not found then contestants[4] = nil end
   return chosen, found and found:match("%S.*%S")
@@ -63,7 +65,8 @@ local cluster
 
 -- One process; returns messages a second and microseconds of CPU a message.
 local function run(contestant, row, topic)
-  local command = ("%s %s %s %s %d %s"):format(contestant.command, row.name, cluster.brokers, topic, messages,
+  local name = not contestant.loops and row.like or row.name -- the others' nearest
+  local command = ("%s %s %s %s %d %s"):format(contestant.command, name, cluster.brokers, topic, messages,
     table.concat(row.fetch and consumer_settings or producer_settings, " "))
   local ok, text = output(command)
   local count, sum, wall, cpu = text:match("^(%d+) (%d+) ([%d.]+) ([%d.]+)\n$")
