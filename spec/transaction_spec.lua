@@ -122,20 +122,24 @@ describe("a step that fails", function()
     mock:fail("EndTxn", "PRODUCER_FENCED")
     local ok, err = t:commit()
     try.failure(nil, ok, err)
-    assert.same({ true, "recreate" }, { err.fatal, err.action })
-    assert.matches("another producer has taken over transactional.id", err.message)
+    assert.same({ true, "recreate", true }, { err.fatal, err.action, err.in_doubt })
+    local words = err.message
+    assert.matches("another producer has taken over transactional.id", words)
     for _, call in ipairs {
       function() return t:begin() end,
       function() return t:produce("first", "v") end,
+      function() return t:produce_many("first", { "v" }) end,
       function() return t:send("first", "v") end,
+      function() return t:flush() end,
       function() return t:transaction(function() end) end,
     } do
       local again, e = call()
       assert.is_nil(again)
-      assert.same({ true, err.name }, { e.fatal, e.name })
+      assert.same({ true, err.name, err.code, words }, { e.fatal, e.name, e.code, e.message })
     end
     t:poll(0)
     assert.equal(1, #told)
+    assert.same({ err.name, words }, { told[1].name, told[1].message })
     t:close(1)
   end)
 end)

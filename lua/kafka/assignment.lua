@@ -16,10 +16,10 @@ local errors = require "kafka.error"
 ---@field stopped boolean|nil its offset does not exist
 ---@field base integer where an aborted transaction goes back to
 ---@field due boolean|nil what was said of it holds when the assignment thaws
+---@field otherwise integer|nil where to go on where the group turns out to have committed nothing
 ---@field stored integer|nil the next offset to commit
 ---@field sent integer|nil the offset of the last commit that was sent
 ---@field acknowledged integer|nil the offset of the last commit that was answered
----@field passed integer|nil behind what earlier fetches gave and was handled
 ---@field told integer|nil the end that on_eof heard of
 
 local Assignment = {}
@@ -33,6 +33,7 @@ local function open(h)
     inbox = h.core:inbox(),
     list = {}, -- kafka.Part, in order of topic and partition
     by_topic = {}, -- topic -> partition -> kafka.Part
+    losses = 0, -- partitions that went away
     eager = false, -- assigned by a group whose protocol is eager
     frozen = false, -- the group waits for an answer: librdkafka would take any change for it
   }, Assignment)
@@ -76,6 +77,7 @@ end
 function Assignment:forget(part)
   self.inbox:drop(part.topic, part.partition)
   part.assigned = false
+  self.losses = self.losses + 1
   local of = self.by_topic[part.topic]
   if of and of[part.partition] == part then of[part.partition] = nil end
   for i, p in ipairs(self.list) do
@@ -230,7 +232,8 @@ end
 ---Goes on at `offset`.
 ---@param offset integer or librdkafka's number of a named position
 function Assignment:seek(part, offset)
-  part.start, part.stopped, part.told, part.passed = offset, nil, nil, nil
+  part.start, part.base = offset, offset
+  part.stopped, part.told = nil, nil
   return apply(self, part)
 end
 

@@ -84,12 +84,6 @@ function Backlog:handled()
   return behind(self.messages, 1, self.done)
 end
 
----The same, as if what is in hand were handled too.
-function Backlog:handed()
-  if self.at >= self.n then return self.moved end
-  return behind(self.messages, 1, self.at)
-end
-
 local function other(row, topic, partition) return row.partition ~= partition or row.topic ~= topic end
 
 -- Keeps the messages of which keep(message, index) is true.

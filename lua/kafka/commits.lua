@@ -69,7 +69,7 @@ local function settle(rows, parts, err)
   for i, row in ipairs(rows) do
     local part = parts[i]
     if part and err and part.sent == row.offset then part.sent = nil end
-    if part and not err then part.acknowledged = row.offset end
+    if part and not err then part.acknowledged, part.base = row.offset, row.offset end
   end
 end
 

@@ -107,6 +107,7 @@ local function open(options)
     backlog = backlog.open(),
     auto_store = policies.auto_store,
     reset_policy = policies.reset,
+    reads_uncommitted = settings["isolation.level"] == "read_uncommitted",
     on_eof = mine.on_eof,
     on_reset = mine.on_reset,
     stopping = false,

@@ -14,10 +14,13 @@ local enqueue = {}
 local DEFAULT_TIMEOUT = 10 -- seconds
 local refused_rows = show.list { "index" }
 
--- The core's refusal as an error; a fatal one tells what was fatal.
+-- The core's refusal as an error. After a fatal one librdkafka has other names for it.
 local function refused(h, raw, topic, partition)
-  if raw.name == "_FATAL" then raw = h.core:fatal() or raw end
-  return errors.from(raw, { op = "produce", topic = topic, partition = partition })
+  local about = { op = "produce", topic = topic, partition = partition }
+  local fatal = not h.closed and (raw.name == "_FATAL" or raw.name == "_STATE") and h:fatal_error(about)
+  if fatal then return fatal end
+  if raw.name == "_STATE" then about.message = "in a transactional producer: only between begin and commit" end
+  return errors.from(raw, about)
 end
 
 -- Calls `try` until the queue has room, serving reports meanwhile.
@@ -119,7 +122,8 @@ function enqueue.many(delivery, topic, values, options)
   if run.raised ~= nil then h:fail_later(run.raised) end -- the next call raises it
   if not run.first then return n end
   return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = refused_rows(run.refused),
-    message = ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })
+    message = run.first.fatal and run.first.message
+      or ("%d of %d messages were refused: %s"):format(#run.refused, n, run.first.message) })
 end
 
 -- Producer's own names for them: it calls both by tail calls, which leave nothing of it on the stack.

@@ -52,12 +52,15 @@ local kinds = {}
 
 kinds.error = {
   make = function(h, raw)
+    if raw.fatal then
+      h.fatal = h.fatal or h:fatal_error { op = h.title }
+      return h.fatal
+    end
     raw.message = without_guess(h, raw.message)
     local meant = diagnose.look(raw.message, h.facts) or {}
     meant.op, meant.original = h.title, meant.message and raw.message
     local e = errors.from(raw, meant)
     h.seen[e.name] = true
-    h.fatal = h.fatal or e.fatal and e or nil
     -- That no broker is left follows from what happened to each: keep the reason.
     if e.name ~= "_ALL_BROKERS_DOWN" or not h:reason() then
       h.last_error, h.last_error_at = e, core.now()

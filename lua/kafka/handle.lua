@@ -111,6 +111,7 @@ function handle.over(client, options, title)
     answered = false, -- whether a broker has answered a request
     claims = nil, -- function(err): whether a flow above takes this error event for its own callers
     fatal = nil, -- the fatal error that ended this client's use
+    fatal_words = {}, -- name of a fatal error -> a better sentence
     seen = {}, -- name of an error event -> true
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
@@ -140,6 +141,16 @@ function Handle:done_with(ticket)
 end
 
 -- Dispatch -----------------------------------------------------------------------------------------------------------
+
+---The error of a call after a fatal error: always the same, but for what was called. Nil where there was none.
+---@param about table {op, topic, partition}
+---@return kafka.Error|nil
+function Handle:fatal_error(about)
+  local raw = self.fatal or self.core:fatal()
+  if not raw then return nil end
+  return errors.from({ code = raw.code, name = raw.name, fatal = true, category = raw.category, cause = raw.cause,
+    message = self.fatal_words[raw.name] or raw.message }, about)
+end
 
 ---Something worth telling that is no call's failure: to on_error, else to the log.
 ---@param err kafka.Error

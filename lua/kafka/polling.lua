@@ -83,10 +83,6 @@ local function finish(c)
   tell_ends(c)
   if c.closed then return end
   polling.settle(c)
-  for _, row in ipairs(c.backlog.moved) do
-    local part = c.parts:find(row.topic, row.partition)
-    if part then part.passed = row.offset end
-  end
   c.backlog:put({}, {})
 end
 

@@ -3,25 +3,23 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local attempts = require "kafka.attempts"
 local await = require "kafka.await"
 local config = require "kafka.config"
 local Delivery = require "kafka.delivery"
 local enqueue = require "kafka.enqueue"
 local errors = require "kafka.error"
+local flushing = require "kafka.flushing"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
+local sending = require "kafka.sending"
 local show = require "kafka.show"
 local transaction = require "kafka.transaction"
-
-local now = core.now
 
 ---@class kafka.Producer
 local Producer = {}
 Producer.__index = Producer
 Producer.__name = "kafka.Producer"
-
-local DEFAULT_TIMEOUT = 10 -- seconds
-local PURGE_TIME = 1 -- seconds that close waits for the reports of what it gave up
 
 -- Every producer and its handle: what is no producer is not in it. To look here is cheaper than to ask for a metatable.
 local handles = setmetatable({}, { __mode = "k" })
@@ -75,9 +73,15 @@ local function open(options)
     linger = tonumber(settings["linger.ms"] or settings["queue.buffering.max.ms"] or 5) > 0,
     flushing = false,
     transactional_id = settings["transactional.id"],
-    in_transaction = false,
-    consumers = {}, -- of the transaction: consumer -> rows whose offsets were sent
+    txn = nil, -- the open transaction, see transaction.lua
+    step = nil, -- of it, under way
+    calling = false, -- transaction(f) is calling f
   }, Producer)
+  if settings["transactional.id"] then
+    local taken = ("another producer has taken over transactional.id %s; this one may write no more"):format(
+      core.show(settings["transactional.id"]))
+    h.fatal_words = { _FENCED = taken, PRODUCER_FENCED = taken, INVALID_PRODUCER_EPOCH = taken }
+  end
   self.common = self.delivery:take() -- the ticket of messages that have neither function nor tag of their own
   h.core:common(self.common)
   handles[self] = h
@@ -135,20 +139,6 @@ function Producer:produce_many(topic, values, options)
   return enqueue.many(self.delivery, topic, values, options)
 end
 
--- A flush in the background: while it runs, linger.ms counts as nothing.
-local function hurry(self, seconds)
-  if self.flushing then return end
-  local h = self.handle
-  local ticket = h:ticket()
-  h.waiting[ticket] = function() self.flushing = false end
-  if h.core:flush(math.max(0, seconds) * 1000, ticket) then
-    self.flushing = true
-  else
-    h.waiting[ticket] = nil
-    h:done_with(ticket)
-  end
-end
-
 ---Sends one message and waits for its report.
 ---@param topic string
 ---@param value string|nil
@@ -157,47 +147,8 @@ end
 ---@return kafka.Error|nil with `in_flight` where only the wait ended: the message may still arrive, and its late report goes
 ---  to the producer's on_delivery, else to the log
 function Producer:send(topic, value, options)
-  local h = check(self, "send")
-  local o = args.fields("send", options, message_options)
-  local timeout = o.timeout or DEFAULT_TIMEOUT
-  local deadline = now() + timeout
-  local report, failure
-  local theirs = o.on_delivery
-  local ticket = self.delivery:take(function(r, e)
-    report, failure = r, e
-    if e then self.sent_failed = self.sent_failed + 1 end
-    if theirs then return theirs(r, e) end
-  end, o.tag)
-  local done, ok, err = pcall(enqueue.one, self.delivery, topic, value, o, ticket)
-  if not done or not ok then
-    self.delivery:count_off(ticket, 1)
-    if not done then error(ok, 0) end
-    err.op = "send"
-    return nil, err
-  end
-  local waited, raised = pcall(h.await, h, function()
-    if not report and self.linger then hurry(self, deadline - now()) end
-    return report
-  end, deadline)
-  if not report then
-    -- send has told of this message, so flush and close do not tell again.
-    local late = theirs or self.delivery.on_delivery or function(r, e)
-      log.line(h.title, 4, ("a report came after send had given up: %s%s"):format(tostring(r), e and ": " .. e.message or ""))
-    end
-    self.delivery:redirect(ticket, function(r, e)
-      if e then self.sent_failed = self.sent_failed + 1 end
-      return late(r, e)
-    end)
-  end
-  if not waited then error(raised, 0) end
-  if not report then
-    return nil, h:late({ op = "send", topic = topic, in_flight = true }, timeout, "no report, and it may still arrive")
-  end
-  if failure then
-    failure.op = "send"
-    return nil, failure
-  end
-  return report
+  check(self, "send")
+  return sending.send(self, topic, value, args.fields("send", options, message_options))
 end
 
 -- What is under way --------------------------------------------------------------------------------------------------
@@ -220,32 +171,8 @@ end
 ---@param timeout number|nil seconds; nil: for ever
 ---@return integer how many reports were handed over or counted
 function Producer:poll(timeout)
-  local h = check(self, "poll")
-  args.optional("poll", "timeout", timeout, args.seconds)
-  local function reported()
-    local _, delivered, failed = h.core:counts()
-    return delivered + failed
-  end
-  local before = reported()
-  if self:pending() == 0 then
-    h:dispatch()
-    return 0
-  end
-  h:await(function() return reported() > before end, now() + (timeout or math.huge))
-  return h.closed and 0 or reported() - before
-end
-
-local function flush_error(self, timeout, left, failed)
-  local message
-  if left > 0 and failed > 0 then
-    message = ("%d messages without a report after %g s, and %d failed"):format(left, timeout, failed)
-  elseif left > 0 then
-    message = ("%d message%s without a report after %g s"):format(left, left == 1 and "" or "s", timeout)
-  else
-    message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
-  end
-  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", action = left == 0 and "retry" or nil,
-    message = message, left = left, failed = failed, cause = self.handle:reason() }
+  check(self, "poll")
+  return flushing.poll(self, args.optional("poll", "timeout", timeout, args.seconds))
 end
 
 ---Waits until every accepted message has its report.
@@ -254,22 +181,8 @@ end
 ---@return kafka.Error|nil with `left` (messages without a report) and `failed` (reports of failure since the last flush)
 ---rd_kafka_flush
 function Producer:flush(timeout)
-  local h = check(self, "flush")
-  timeout = args.optional("flush", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
-  h:dispatch()
-  if self:pending() > 0 then
-    local deadline = now() + timeout
-    h:await(function()
-      if self:pending() == 0 then return true end
-      hurry(self, deadline - now()) -- again where the one under way has just ended
-    end, deadline)
-  end
-  if h.closed then return true end -- by a handler, whose close has told what was lost
-  local accepted, delivered, failed = h.core:counts()
-  local left, new = accepted - delivered - failed, failed - self.sent_failed - self.failed_seen
-  self.failed_seen = self.failed_seen + new
-  if left == 0 and new == 0 then return true end
-  return nil, flush_error(self, timeout, left, new)
+  check(self, "flush")
+  return flushing.flush(self, args.optional("flush", "timeout", timeout, args.seconds))
 end
 
 ---Gives up every message that is queued or on its way. Each is reported as failed, by this or a later call.
@@ -340,7 +253,7 @@ end
 ---@return kafka.Error|nil why it was aborted; fatal: open a new producer
 function Producer:transaction(f, options)
   check(self, "transaction")
-  return transaction.run(self, f, options)
+  return attempts.run(self, f, options)
 end
 
 -- The end ------------------------------------------------------------------------------------------------------------
@@ -352,37 +265,7 @@ end
 ---@return kafka.Error|nil with `lost`: how many messages were given up, or failed without being reported by a flush before
 function Producer:close(timeout)
   args.object("close", self, Producer)
-  timeout = args.optional("close", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
-  local h = self.handle
-  if h.closed or h.core:forked() then
-    h.closed = true
-    return true
-  end
-  if h.core:busy() then args.misuse("close", "a finalizer that runs within a call on this producer cannot close it") end
-  local deadline, told = now() + timeout, self.failed_seen
-  local aborted
-  local flushed, raised = pcall(function()
-    aborted = transaction.close(self, timeout)
-    if not self:flush(timeout) and not h.closed and self:pending() > 0 then
-      h.core:purge()
-      h:await(function() return self:pending() == 0 end, now() + PURGE_TIME)
-    end
-  end)
-  if h.closed then return true end -- a handler closed it meanwhile
-  if await.is_interrupt(raised) then error(raised, 0) end -- still open: nothing was given up
-  local counts = self:counts()
-  local lost = counts.failed - self.sent_failed - told + counts.pending
-  h:close(math.max(deadline, now() + PURGE_TIME))
-  local cause = h:reason()
-  local err = lost > 0 and errors.new { op = "close", action = cause and cause.action or "retry", lost = lost,
-    unreported = counts.pending, cause = cause,
-    message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
-  if not flushed then -- a handler's error: closed all the same
-    if err then log.line(h.title, 3, tostring(err)) end
-    error(raised, 0)
-  end
-  if err or aborted then return nil, err or aborted end
-  return true
+  return flushing.close(self, args.optional("close", "timeout", timeout, args.seconds))
 end
 
 function Producer:__close(problem)
