@@ -16,7 +16,7 @@ local errors = require "kafka.error"
 ---@field stopped boolean|nil its offset does not exist
 ---@field base integer where an aborted transaction goes back to
 ---@field due boolean|nil what was said of it holds when the assignment thaws
----@field otherwise integer|nil where to go on where the group turns out to have committed nothing
+---@field asking boolean|nil not read until it is known where to go on
 ---@field stored integer|nil the next offset to commit
 ---@field sent integer|nil the offset of the last commit that was sent
 ---@field acknowledged integer|nil the offset of the last commit that was answered
@@ -117,7 +117,7 @@ end
 function Assignment:take_up()
   local new = {}
   for _, part in ipairs(self.list) do
-    if not part.assigned and not part.paused and not part.stopped then new[#new + 1] = part end
+    if not part.assigned and not part.paused and not part.stopped and not part.asking then new[#new + 1] = part end
     part.taken = true
   end
   for _, part in ipairs(new) do
@@ -207,7 +207,7 @@ local function apply(self, part)
     return true
   end
   part.due = nil
-  local wanted = part.taken and not part.paused and not part.stopped
+  local wanted = part.taken and not part.paused and not part.stopped and not part.asking
   if wanted then return (part.assigned and move or start)(self, part) end
   stop(self, part)
   return true
@@ -233,7 +233,7 @@ end
 ---@param offset integer or librdkafka's number of a named position
 function Assignment:seek(part, offset)
   part.start, part.base = offset, offset
-  part.stopped, part.told = nil, nil
+  part.stopped, part.told, part.asking = nil, nil, nil
   return apply(self, part)
 end
 
@@ -249,6 +249,12 @@ function Assignment:resume(part)
   if not part.paused then return true end
   part.paused = false
   return apply(self, part)
+end
+
+---Stops one until it is known where to go on, and it is sought.
+function Assignment:hold(part)
+  part.start, part.base, part.asking = STORED, STORED, true
+  apply(self, part)
 end
 
 ---Stops one whose offset does not exist, until it is sought.
@@ -282,4 +288,4 @@ function Assignment:take(max_bytes, max_messages, columns)
   return self.inbox:take(max_bytes, max_messages, columns)
 end
 
-return { open = open, STORED = STORED }
+return { open = open }

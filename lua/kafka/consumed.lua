@@ -2,11 +2,12 @@
 -- consumer goes on when it was aborted, or when nobody knows. Knows a consumer's parts and backlog, no producer.
 
 local args = require "kafka.args"
-local assignment = require "kafka.assignment"
 local errors = require "kafka.error"
 local log = require "kafka.log"
 
 local consumed = {}
+
+local LOOK_UP = 1000 -- milliseconds of one question to the group
 
 ---Raises where it is no consumer that can take part.
 function consumed.check(op, consumer)
@@ -88,7 +89,14 @@ local function go(c, part, to)
   end
 end
 
-local function parts_of(c) return c.closed and {} or { table.unpack(c.parts.list) } end
+-- Those of which it is known where they go on.
+local function parts_of(c)
+  local parts = {}
+  for _, part in ipairs(c.closed and {} or c.parts.list) do
+    if not part.asking then parts[#parts + 1] = part end
+  end
+  return parts
+end
 
 ---The transaction is aborted: what was handed out since the last committed one is read again.
 function consumed.rewind(c)
@@ -105,22 +113,46 @@ function consumed.restore(c, mark)
   end
 end
 
----Nobody knows whether the transaction was committed. The group's coordinator will: librdkafka asks it where to go on, and gets
----no answer before that is decided.
+-- Asks the group where to go on, until it is known. Its coordinator gives no answer before the transaction is decided. Not left to
+-- librdkafka, which forgets to ask again where the coordinator has moved.
+local function look_up(c, otherwise)
+  local rows = {}
+  for part in pairs(otherwise) do
+    if part.asking then rows[#rows + 1] = { topic = part.topic, partition = part.partition } end
+  end
+  if #rows == 0 or c.closed then return end
+  local h = c.handle
+  local ticket = h:ticket()
+  h.waiting[ticket] = function(answer)
+    for _, row in ipairs(answer.rows or {}) do
+      local part = not row.err and c.parts:find(row.topic, row.partition)
+      if part and part.asking and otherwise[part] then go(c, part, row.offset or otherwise[part]) end
+    end
+    return look_up(c, otherwise)
+  end
+  local ok = h.core:committed(rows, LOOK_UP, ticket)
+  if ok then return end
+  h.waiting[ticket] = nil
+  h:done_with(ticket)
+  for part, base in pairs(otherwise) do go(c, part, base) end
+end
+
+---Nobody knows whether the transaction was committed. The consumer gives nothing of these partitions until its group does.
 function consumed.ask(c, rows)
-  local asked = {}
-  for _, row in ipairs(rows) do
+  local otherwise = {}
+  for _, row in ipairs(c.closed and {} or rows) do
     local part = c.parts:find(row.topic, row.partition)
-    if part then asked[part] = true end
+    if part then otherwise[part] = part.base end
   end
   for _, part in ipairs(parts_of(c)) do
-    if asked[part] then
-      part.otherwise = part.base >= 0 and part.base or nil
-      go(c, part, assignment.STORED)
+    if otherwise[part] then
+      c.backlog:drop(part.topic, part.partition)
+      c.parts:hold(part)
     else
       go(c, part, part.base)
     end
   end
+  look_up(c, otherwise)
 end
 
 return consumed

@@ -44,10 +44,6 @@ function reset.apply(c, part, raw)
   local at = c.parts:position(part)
   if asked and at and asked ~= at then return nil end -- of a position that a seek has left
   asked = asked or at
-  if not asked and part.otherwise then
-    c.parts:seek(part, part.otherwise)
-    return nil
-  end
   if policy == "error" then
     c.parts:halt(part)
     return errors.from(raw, { op = "poll", topic = part.topic, partition = part.partition, offset = asked, action = "fix",

@@ -153,6 +153,38 @@ describe("transactions on real brokers", function()
     assert(t:close())
   end)
 
+  it("leave no copy twice and none out where a commit is in doubt", function()
+    local from, to = topic(), topic()
+    fill(from, 30, 1)
+    local c <close> = assert(kafka.consumer { brokers = cluster.brokers, group = "doubt", topics = { from },
+      enable_auto_commit = false, on_error = quiet, on_log = quiet })
+    local t, doubts = open "doubt", 0
+    for batch in c:batches { max = 10, to_end = true } do
+      local ok, err = t:transaction(function(tx)
+        for _, m in ipairs(batch) do assert(tx:produce(to, m.value)) end
+        assert(tx:send_offsets(c))
+        assert(tx:flush())
+        if batch[1].offset == 10 then -- nobody answers the commit
+          for i = 1, 3 do cluster:broker(i):pause() end
+        end
+      end, { timeout = 2 })
+      if not ok then
+        doubts = doubts + 1
+        assert.same({ true, true, nil }, { err.fatal, err.in_doubt, not err.fatal and tostring(err) or nil })
+        for i = 1, 3 do cluster:broker(i):resume() end
+        t:close(0)
+        t = open "doubt"
+        assert(t:begin(20)) -- decides what its predecessor has left
+        assert(t:abort())
+      end
+    end
+    assert.equal(1, doubts)
+    assert(t:close())
+    local want = {}
+    for i = 1, 30 do want[i] = tostring(i) end
+    assert.same(want, read(to, "read_committed"))
+  end)
+
   it("fence an earlier producer of the same id, which is told so", function()
     local name = topic()
     local zombie, heir <close> = open "same", open "same"
