@@ -32,6 +32,7 @@ void lk_hand_drop(lk_hand *h) {
   if (h->event) rd_kafka_event_destroy(h->event);
   h->event = NULL;
   h->message = NULL;
+  h->row = 0;
 }
 
 static bool unknown(lua_State *L, lk_hand *h) {

@@ -17,6 +17,7 @@ typedef struct lk_hand {
   rd_kafka_event_t *event;
   const rd_kafka_message_t *message; /* of a delivery event: the one under conversion */
   int64_t delivered, failed;         /* reports handed over so far */
+  int64_t row, row_ticket;           /* successes of a batch, counted and not handed over yet */
   int list;                          /* stack index of the list of records */
   lua_Integer tail;                  /* its last used entry */
   int budget;                        /* how many more may be converted in this call */

@@ -5,6 +5,7 @@
 #include "message.h"
 #include "misuse.h"
 #include "opt.h"
+#include "report.h"
 #include "roles.h"
 
 #define FLAGS (RD_KAFKA_MSG_F_COPY)
@@ -67,7 +68,7 @@ static int producer_produce(lua_State *L) {
   item m = {.partition = RD_KAFKA_PARTITION_UA};
   lk_box *headers = NULL;
   m.value = lk_opt_bytes(L, 3, "value", &m.value_len);
-  m.ticket = (void *)(intptr_t)lk_ticket(L, 4);
+  m.ticket = lk_report_mark(lk_opt_int(L, 4, "ticket", 0, LK_TICKET_MAX), 0, false);
   if (lua_gettop(L) > 4) {
     lua_settop(L, 8);
     m.key = lk_opt_bytes(L, 5, "key", &m.key_len);
@@ -225,9 +226,12 @@ static int producer_check_many(lua_State *L) {
 
 typedef struct span {
   rd_kafka_topic_t *topic;
-  void *ticket;
+  int64_t ticket;
   lua_Integer at, last;
+  bool indexed, collected;
 } span;
+
+static void *mark(const span *s, lua_Integer i) { return lk_report_mark(s->ticket, s->indexed ? i : 0, s->collected); }
 
 /* ---- small messages in one call of the library, which then reads the clock and locks the topic once for all of them ---- */
 
@@ -252,7 +256,7 @@ static int read_few(lua_State *L, const span *s, rd_kafka_message_t *few) {
   int n = 0;
   for (lua_Integer i = s->at; i <= s->last && n < FEW; i++, n++) {
     rd_kafka_message_t *m = &few[n];
-    *m = (rd_kafka_message_t){._private = s->ticket};
+    *m = (rd_kafka_message_t){._private = mark(s, i)};
     lua_rawgeti(L, 3, i);
     if (!pop_small(L, &m->payload, &m->len)) break;
     if (!keys) continue;
@@ -289,7 +293,7 @@ static int many_body(lua_State *L) {
     if (!err) {
       if (s->at > s->last) break;
       read_item(L, s->at, &m);
-      m.ticket = s->ticket;
+      m.ticket = mark(s, s->at);
       lk_box *headers = read_headers(L, column(L, 7, s->at));
       lk_client *c = lk_client_again(L, 1); /* closed since, it would have taken the topic with it */
       err = hand_over(c, s->topic, &m, headers);
@@ -303,17 +307,22 @@ static int many_body(lua_State *L) {
   return 0;
 }
 
-/* produce_many(topic, values, keys, partitions, timestamps, headers, ticket, first, last) -> next, err, raised
+static const char *const reportings[] = {"each", "count", "collect", NULL};
+
+/* produce_many(topic, values, keys, partitions, timestamps, headers, ticket, first, last, reporting) -> next, err, raised
+ * Reporting: "each" (the default) has a report for each message; "count" and "collect" are for one batch, see report.h.
  * The columns are lists, or nil; a hole in `values` is a message without value. Stops at the first message that is
  * refused, whose index it returns with the error, or with what was raised for it; all before it are accepted. */
 static int producer_many(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
+  int reporting = luaL_checkoption(L, 11, reportings[0], reportings);
   lua_settop(L, 10);
   rd_kafka_topic_t *topic = lk_topics_get(L, &c->topics, c->rk, 1, 2);
   check_columns(L);
-  span s = {topic, (void *)(intptr_t)lk_ticket(L, 8), 0, 0};
+  span s = {.topic = topic, .indexed = reporting > 0, .collected = reporting == 2};
+  s.ticket = lk_opt_int(L, 8, "ticket", 0, LK_TICKET_MAX);
   s.at = lk_opt_int(L, 9, "first", 1, LUA_MAXINTEGER - 1);
-  s.last = lk_opt_int(L, 10, "last", 0, LUA_MAXINTEGER - 1);
+  s.last = lk_opt_int(L, 10, "last", 0, s.indexed ? LK_INDEX_MAX : LUA_MAXINTEGER - 1);
   lua_pushcfunction(L, many_body);
   for (int i = 1; i <= 10; i++) lua_pushvalue(L, i);
   lua_pushlightuserdata(L, &s);

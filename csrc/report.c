@@ -1,9 +1,18 @@
-/* Reports: the delivery events. Each message of one is handed over as a record or, for ticket 0 and success, only counted. */
+/* Reports: the delivery events. Each message of one is handed over as a record or, for ticket 0 and success, only counted. Those
+ * of a batch have one record for as many successes as follow each other, or each one with its index. */
 #include "report.h"
 
 #include "error.h"
 #include "event.h"
 #include "message.h"
+
+void *lk_report_mark(int64_t ticket, int64_t index, bool collected) {
+  return (void *)(intptr_t)(ticket << 25 | (int64_t)collected << 24 | index);
+}
+
+static int64_t ticket_of(const rd_kafka_message_t *m) { return (intptr_t)m->_private >> 25; }
+static int64_t index_of(const rd_kafka_message_t *m) { return (intptr_t)m->_private & LK_INDEX_MAX; }
+static bool is_collected(const rd_kafka_message_t *m) { return (intptr_t)m->_private >> 24 & 1; }
 
 static const luaL_Reg no_meta[] = {{NULL, NULL}};
 const lk_class lk_report_class = {"kafka.Report", no_meta};
@@ -58,6 +67,16 @@ static void push_report(lua_State *L, common *c, const rd_kafka_message_t *m) {
   lua_setmetatable(L, -2);
 }
 
+/* How many messages of one batch in a row arrived, as one record. */
+static void put_row(lua_State *L, lk_hand *h) {
+  lua_pushinteger(L, -1 - h->row_ticket);
+  lua_createtable(L, 0, 1);
+  lua_pushinteger(L, h->row);
+  lua_setfield(L, -2, "count");
+  lk_hand_put(L, h);
+  h->row = 0;
+}
+
 static bool push_delivery(lua_State *L, lk_hand *h) {
   int top = lua_gettop(L);
   common c = {0, 0, 0, NULL};
@@ -65,12 +84,23 @@ static bool push_delivery(lua_State *L, lk_hand *h) {
   while (h->budget > 0) {
     if (!h->message) h->message = rd_kafka_event_message_next(h->event);
     m = h->message;
+    int64_t ticket = m ? ticket_of(m) : 0;
+    int64_t index = m ? index_of(m) : 0;
+    bool counted = index && !is_collected(m) && !m->err;
+    if (h->row && (!counted || ticket != h->row_ticket)) put_row(L, h);
     if (!m) break;
-    intptr_t ticket = (intptr_t)m->_private;
-    if (ticket != 0 || m->err) {
+    if (counted) {
+      h->row_ticket = ticket;
+      h->row++;
+      h->budget--;
+    } else if (ticket != 0 || m->err) {
       if (!c.names) push_common(L, &c);
       lua_pushinteger(L, -1 - ticket); /* below 0: Lua sees at once that it is a report */
       push_report(L, &c, m);
+      if (index) {
+        lua_pushinteger(L, index);
+        lua_setfield(L, -2, "index");
+      }
       lk_hand_put(L, h);
     } else {
       h->budget--;

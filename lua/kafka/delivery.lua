@@ -3,10 +3,21 @@
 
 local errors = require "kafka.error"
 local log = require "kafka.log"
+local show = require "kafka.show"
 require "kafka.report"
+
+---@class kafka.Outcome what became of the messages that one produce_many has accepted
+---@field topic string
+---@field n integer how many they are
+---@field delivered integer
+---@field failed integer
+---@field failures {index: integer, err: kafka.Error}[] which of the values, in order
+---@field reports kafka.Report[]|nil where they are collected: by index, failed ones too, a hole for what was refused
 
 local Delivery = {}
 Delivery.__index = Delivery
+
+local failure_rows = show.list { "index" }
 
 local EVERY = 1 -- the ticket of messages whose reports all go to the producer's on_delivery
 
@@ -17,8 +28,39 @@ local function failure_of(self, report)
     user = self.handle.facts.user, cause = raw.name == "_MSG_TIMED_OUT" and self.handle:reason() or nil })
 end
 
+-- So many of a batch have no report to come any more.
+local function finish(self, ticket, batch, count)
+  batch.left = batch.left - count
+  if batch.left > 0 then return end
+  self.handle:done_with(ticket)
+  self.batches[ticket] = nil
+  local outcome = batch.outcome
+  if outcome.n == 0 then return end
+  table.sort(outcome.failures, function(a, b) return a.index < b.index end)
+  failure_rows(outcome.failures)
+  return batch.f(outcome)
+end
+
+-- Some successes of a batch, or one report of it.
+local function take_batch(self, ticket, batch, report)
+  local outcome, err = batch.outcome, report.err and failure_of(self, report)
+  local index = report.index
+  report.err, report.index = nil, nil
+  self.handle:took()
+  if err then
+    outcome.failed = outcome.failed + 1
+    outcome.failures[outcome.failed] = { index = index, err = err }
+  else
+    outcome.delivered = outcome.delivered + (report.count or 1)
+  end
+  if outcome.reports then outcome.reports[index] = report end
+  return finish(self, ticket, batch, report.count or 1)
+end
+
 ---One report of the core's: makes exactly one call. See Handle:took.
 function Delivery:take_report(ticket, report)
+  local batch = self.batches[ticket]
+  if batch then return take_batch(self, ticket, batch, report) end
   local err = report.err and failure_of(self, report)
   local f = self.on_delivery
   if ticket > EVERY then
@@ -42,6 +84,7 @@ function Delivery.new(h, on_delivery)
     callbacks = {}, -- ticket -> function
     tags = {},
     in_transaction = false, -- whose outcome tells what failed
+    batches = {}, -- ticket of messages that are told of together -> {f, left, outcome}
     left = {}, -- ticket of several messages -> reports still to come
   }, Delivery)
   h.last_ticket = EVERY
@@ -75,6 +118,22 @@ function Delivery:count_off(ticket, count)
   end
   self.handle:done_with(ticket)
   self.callbacks[ticket], self.tags[ticket], self.left[ticket] = nil, nil, nil
+end
+
+---A ticket for `count` messages of which `f` is told once, when all have their reports.
+---@param collect boolean|nil with the reports
+function Delivery:take_batch(f, topic, count, collect)
+  local ticket = self.handle:ticket()
+  self.batches[ticket] = { f = f, left = count, outcome = { topic = topic, n = count, delivered = 0, failed = 0, failures = {},
+    reports = collect and {} or nil } }
+  return ticket
+end
+
+---So many of a batch were not accepted. Calls f where the others have their reports already.
+function Delivery:shrink(ticket, count)
+  local batch = self.batches[ticket]
+  batch.outcome.n = batch.outcome.n - count
+  return finish(self, ticket, batch, count)
 end
 
 ---From now on the ticket's report goes to `f`.

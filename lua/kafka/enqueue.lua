@@ -73,6 +73,8 @@ local many_options = {
   headers = args.table,
   n = args.integer(0, 10000000),
   on_delivery = args.func,
+  on_batch = args.func,
+  collect = args.boolean,
   timeout = args.seconds,
 }
 
@@ -81,7 +83,8 @@ local many_options = {
 local function go_on(run, h, topic, values, o, ticket)
   local raw, broken
   local done, raised = pcall(when_room, h, math.max(0, run.deadline - now()), function()
-    run.at, raw, broken = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n)
+    run.at, raw, broken = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n,
+      run.reporting)
     return raw == nil, raw
   end)
   if not done then
@@ -102,6 +105,22 @@ local function go_on(run, h, topic, values, o, ticket)
   run.at = last + 1
 end
 
+-- The ticket of many messages, and how the core tells of them.
+local function tickets(delivery, topic, o, n)
+  if not o.on_batch then
+    if o.collect then args.misuse("produce_many", "collect needs on_batch, which is given what was collected") end
+    return delivery:take(o.on_delivery, nil, n)
+  end
+  if o.on_delivery then args.misuse("produce_many", "give on_delivery, for each message, or on_batch, for all of them") end
+  return delivery:take_batch(o.on_batch, topic, n, o.collect), o.collect and "collect" or "count"
+end
+
+local function give_back(delivery, ticket, missing, reporting)
+  if not reporting then return delivery:count_off(ticket, missing) end
+  local ok, raised = pcall(delivery.shrink, delivery, ticket, missing)
+  if not ok then delivery.handle:fail_later(raised) end
+end
+
 ---Hands over many messages; see Producer:produce_many.
 function enqueue.many(delivery, topic, values, options)
   local h = delivery.handle
@@ -111,13 +130,13 @@ function enqueue.many(delivery, topic, values, options)
   h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
   h:dispatch()
   if n == 0 then return 0 end
-  local ticket = delivery:take(o.on_delivery, nil, n)
-  local run = { at = 1, n = n, refused = {}, deadline = now() + (o.timeout or DEFAULT_TIMEOUT) }
+  local ticket, reporting = tickets(delivery, topic, o, n)
+  local run = { at = 1, n = n, refused = {}, deadline = now() + (o.timeout or DEFAULT_TIMEOUT), reporting = reporting }
   repeat
     go_on(run, h, topic, values, o, ticket)
   until run.at > n or await.is_interrupt(run.raised)
   local missing = #run.refused + (n - run.at + 1)
-  if missing > 0 then delivery:count_off(ticket, missing) end
+  if missing > 0 then give_back(delivery, ticket, missing, reporting) end
   if await.is_interrupt(run.raised) then error(run.raised, 0) end
   if run.raised ~= nil then h:fail_later(run.raised) end -- the next call raises it
   if not run.first then return n end

@@ -129,7 +129,9 @@ Producer.produce = core.quick(Producer.produce)
 ---@param topic string
 ---@param values (string|nil)[]
 ---@param options table|nil keys, partitions, timestamps, headers: lists; n integer where `values` has holes (default
----  #values); on_delivery fun(report, err) for each of them; timeout seconds for the whole call where the queue is full
+---  #values); on_delivery fun(report, err) for each of them, or on_batch fun(outcome: kafka.Outcome) once for all that were
+---  accepted, when the last of them is reported; collect true: with their reports; timeout seconds for the whole call where the
+---  queue is full
 ---@return integer|nil how many were accepted: all
 ---@return kafka.Error|nil with `accepted` (how many were) and `refused` (rows {index, err} of those that were not, those
 ---  after a queue that stayed full included)
