@@ -12,7 +12,7 @@ local env = os.getenv
 local brokers, from, to, id = env "BROKERS", env "FROM" or "in", env "TO" or "out", env "ID" or "copy-1"
 
 local mock
-if not brokers then
+if not brokers or brokers == "" then
   mock = assert(kafka.mock { topics = { [from] = 2, [to] = 2 } })
   brokers = mock.brokers
   local p <close> = assert(kafka.producer { brokers = brokers })

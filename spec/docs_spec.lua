@@ -2,10 +2,11 @@
 
 local kafka = require "kafka"
 local page = require "spec.support.page"
+local try = require "spec.support.try"
 
 local mock
 
-setup(function() mock = assert(kafka.mock { topics = { first = 1 } }) end)
+setup(function() mock = assert(kafka.mock { topics = { first = 1, second = 1 } }) end)
 teardown(function() mock:close() end)
 
 describe("docs/handlers.md", function()
@@ -13,5 +14,30 @@ describe("docs/handlers.md", function()
     local programs = page.programs(page.read "docs/handlers.md")
     assert.equal(1, #programs)
     assert.matches("messages sent so far\t%d+", table.concat(page.run(programs[1], mock.brokers), "\n"))
+  end)
+end)
+
+describe("docs/producing.md", function()
+  it("shows one message with its report, and a batch with its outcome", function()
+    local programs = page.programs(page.read "docs/producing.md")
+    assert.equal(2, #programs)
+    assert.matches("^first\t0\t%d+$", page.run(programs[1], mock.brokers)[1])
+    assert.same({ "3 of 3" }, page.run(programs[2], mock.brokers))
+  end)
+end)
+
+describe("docs/transactions.md", function()
+  it("shows a transaction, one that f refuses, and a copy", function()
+    local programs = page.programs(page.read "docs/transactions.md")
+    assert.equal(2, #programs)
+    local out = page.run(programs[1], mock.brokers)
+    assert.equal("true", out[1])
+    assert.matches("aborted as the function asked: not paid", out[2])
+    page.run(programs[2], mock.brokers)
+    local k <close> = assert(kafka.connect { brokers = mock.brokers })
+    local part <close> = assert(k:partition("second", 0, { offset = "earliest" }))
+    local values = {}
+    for _, m in ipairs(try.read_all(part)) do values[m.value] = true end
+    assert.is_true(values["ORDER 1"] and values["ORDER 2"])
   end)
 end)

@@ -42,3 +42,11 @@ describe("examples/consumer.lua", function()
     assert.matches("handled 2000 messages, %d+ of them again; behind by 0", text)
   end)
 end)
+
+describe("examples/copy.lua", function()
+  it("copies a topic on a cluster of its own", function()
+    local code, text = run "BROKERS= lua5.4 examples/copy.lua"
+    assert.equal(0, code, text)
+    assert.matches("copied 100 messages\n$", text)
+  end)
+end)

@@ -113,8 +113,8 @@ function consumed.restore(c, mark)
   end
 end
 
--- Asks the group where to go on, until it is known. Its coordinator gives no answer before the transaction is decided. Not left to
--- librdkafka, which forgets to ask again where the coordinator has moved.
+-- Asks the group where to go on, until it is known. Its coordinator gives no answer before the transaction is decided. Not left
+-- to librdkafka, which forgets to ask again where the coordinator has moved.
 local function look_up(c, otherwise)
   local rows = {}
   for part in pairs(otherwise) do
