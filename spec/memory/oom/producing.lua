@@ -27,6 +27,17 @@ local function case(name, run)
   return { name = name, open = function() return support.open "producer" end, run = run, check = check, close = support.close }
 end
 
+-- Counts the messages that records tell of.
+local function told(o)
+  local list = o.list
+  o.tail = o.c:drain(list, o.tail, 1000) or o.tail
+  for i = 1, o.tail, 2 do
+    if math.type(list[i]) == "integer" then o.told = o.told + (list[i + 1].count or 1) end
+    list[i], list[i + 1] = nil, nil
+  end
+  o.tail = 0
+end
+
 return {
   case("one message", function(o)
     support.ask(o, function(_, ticket) return produce(o, "sink", "v", ticket, "k", 0) end)
@@ -87,6 +98,28 @@ return {
           break
         end
       end
+    end,
+    close = support.close,
+  },
+  {
+    name = "many, told of as a whole",
+    open = function()
+      local o = support.open "producer"
+      o.told = 0
+      return o
+    end,
+    run = function(o)
+      o.c:produce_many("sink", values, keys, partitions, stamps, many_headers, 5, 1, 4, "count")
+      o.c:produce_many("sink", values, keys, nil, nil, nil, 6, 1, 4, "count")
+      told(o)
+    end,
+    check = function(o)
+      repeat
+        o.c:wait(10)
+        told(o)
+        local accepted, delivered, failed = o.c:counts()
+      until accepted == delivered + failed
+      assert(o.told == o.c:counts(), "each message is told of once")
     end,
     close = support.close,
   },
