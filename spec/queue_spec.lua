@@ -91,4 +91,45 @@ describe("a full queue", function()
     assert.equal("32001", delivered)
     assert.is_true(tonumber(grown) < 25, ("60 MB produced, grown by %s MB"):format(grown))
   end)
+
+  it("bounds the memory of one whose broker never answers, in bytes", function()
+    local r = child.run([[
+      local kafka = require "kafka"
+      local function megabytes()
+        local f = assert(io.open "/proc/self/status")
+        local kb = f:read("a"):match "VmRSS:%s*(%d+)"
+        f:close()
+        return kb / 1024
+      end
+      local quiet = function() end
+      local mock = assert(kafka.mock { topics = { first = 1 } })
+      local p = assert(kafka.producer { brokers = mock.brokers, queue_buffering_max_kbytes = 10240, on_log = quiet,
+        on_delivery = quiet, on_error = quiet })
+      assert(p:send("first", "warm"))
+      mock:rtt(100)
+      local value, before, refused = ("x"):rep(10000), megabytes(), 0
+      local values = {}
+      for i = 1, 100 do values[i] = value end
+      for i = 1, 20000 do
+        local ok, err = p:produce("first", value .. i, { timeout = 0 })
+        if not ok then
+          assert(err.name == "_QUEUE_FULL" and err.action == "wait")
+          refused = refused + 1
+        end
+        if i % 100 == 0 then
+          local n, e = p:produce_many("first", values, { timeout = 0 })
+          if not n then refused = refused + #e.refused end
+        end
+      end
+      print(math.floor(megabytes() - before), p:counts().accepted + refused == 40001, p:pending())
+      local ok, err = p:close(0)
+      assert(not ok and err.lost > 900)
+      os.exit(true, false)
+    ]], { prefix = "env ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=1" })
+    assert.equal("", r.err)
+    local grown, whole, pending = r.out:match "^(-?%d+)\t(%a+)\t(%d+)\n"
+    assert.equal("true", whole)
+    assert.is_true(tonumber(pending) <= 1050, pending)
+    assert.is_true(tonumber(grown) < 60, ("400 MB offered, grown by %s MB"):format(grown))
+  end)
 end)
