@@ -2,7 +2,7 @@
  *
  * A take first decides how far it goes, then builds the Lua values, and only then moves positions and frees messages: one
  * that runs out of memory half way has changed nothing. A message is dropped where its partition is no longer open here, or
- * its offset lies before the position. */
+ * its offset lies before what is handed out already, by this take or before. */
 #include <string.h>
 
 #include "error.h"
@@ -64,7 +64,7 @@ static span measure(lua_State *L, lk_inbox *b, size_t max_bytes, size_t max_coun
     rd_kafka_message_t *m = b->held[s.end];
     if (!m) continue;
     lk_entry *e = entry_of(b, &c, m);
-    if (!e || (!m->err && e->position >= 0 && m->offset < e->position)) { /* out of date */
+    if (!e || (!m->err && m->offset < e->ahead)) { /* out of date, or here twice: a partition that was assigned anew */
       lk_inbox_drop(b, s.end);
       continue;
     }
