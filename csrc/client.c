@@ -63,10 +63,7 @@ static bool await_assignment(lk_client *c) {
 static void destroy(void *arg) {
   lk_client *c = arg;
   if (c->before_destroy) c->before_destroy(c->before_destroy_arg);
-  if (c->patient && !c->hand.assigned && !await_assignment(c)) {
-    unref(c); /* rk is left to its threads */
-    return;
-  }
+  if (c->patient && !c->hand.assigned && !await_assignment(c)) return; /* rk is left to its threads, and so is c: they know it */
   if (c->abandon) {
     rd_kafka_destroy_flags(c->rk, DESTROY_IMMEDIATE | RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   } else {
