@@ -254,6 +254,9 @@ describe("a moment", function()
       assert.equal("integer", math.type(ms))
       assert.is_true(math.abs(os.time() * 1000 - ms - seconds * 1000) <= 2000, text)
     end
+    for _, long in ipairs { "-99999999999999999d", "-" .. ("9"):rep(400) .. "s" } do
+      assert.is_true(math.tointeger(moment.of(long)) < 0)
+    end
     for text, ms in pairs {
       ["1970-01-01"] = 0,
       ["2023-11-14T22:13:20Z"] = 1700000000000,
@@ -265,7 +268,8 @@ describe("a moment", function()
     } do
       assert.equal(ms, moment.of(text), text)
     end
-    for _, bad in ipairs { "2023-02-29", "2023-00-10", "2023-11-14T24:00", "2023-11-14T10", "1h", "-1", "- 1h", "now", "" } do
+    for _, bad in ipairs { "2023-02-29", "2023-00-10", "2023-11-14T24:00", "2023-11-14T10", "1h", "-1", "- 1h", "now", "",
+      "2023-11-14T10:00+24:00", "2023-11-14T10:00+00:60" } do
       assert.is_nil(moment.of(bad), bad)
     end
   end)

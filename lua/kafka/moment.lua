@@ -3,6 +3,7 @@
 local moment = {}
 
 local UNITS = { s = 1000, m = 60 * 1000, h = 3600 * 1000, d = 24 * 3600 * 1000 } -- milliseconds
+local LONGEST = 2 ^ 53 -- milliseconds: longer ago than that is no other time
 
 -- Days since the epoch of a date of the Gregorian calendar.
 local function days(year, month, day)
@@ -22,6 +23,7 @@ local function iso(text)
   local date = days(math.tointeger(year), math.tointeger(month), math.tointeger(day))
   local h, m, s = tonumber(hour or 0), tonumber(minute or 0), tonumber(second or 0)
   if h > 23 or m > 59 or s > 59 or os.date("!%Y-%m-%d", date * 86400) ~= text:sub(1, 10) then return nil end
+  if sign and (tonumber(hours) > 23 or tonumber(minutes) > 59) then return nil end
   local ahead = sign and (hours * 60 + minutes) * (sign == "-" and -1 or 1) or 0
   local ms = ((date * 24 + h) * 60 + m - ahead) * 60 + s
   return math.tointeger(ms * 1000 + (tonumber("0" .. (fraction or "")) * 1000 + 0.5) // 1)
@@ -32,7 +34,7 @@ end
 function moment.of(text)
   local number, unit = text:match "^%-(%d+%.?%d*)([smhd])$"
   if not number then return iso(text) end
-  return os.time() * 1000 - tonumber(number) * UNITS[unit] // 1 | 0
+  return os.time() * 1000 - math.tointeger(math.min(tonumber(number) * UNITS[unit], LONGEST) // 1)
 end
 
 return moment
