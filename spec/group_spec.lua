@@ -171,4 +171,10 @@ describe("the lag", function()
   it("of a group that has committed nothing is not known", function()
     try.failure("_NO_OFFSET", k:lag(new_group()))
   end)
+
+  it("of many groups opens no connection for each", function()
+    local client <close> = assert(kafka.connect { brokers = mock.brokers })
+    for _ = 1, 5 do try.failure("_NO_OFFSET", client:lag(new_group())) end
+    assert.same({ 1, nil }, { #client.handles, next(client.group_handles) })
+  end)
 end)

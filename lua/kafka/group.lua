@@ -1,5 +1,6 @@
 -- A group's offsets without joining it: commit to its coordinator, what was committed, who coordinates, the lag. Each group
--- asked about gets a consumer handle of its own, kept by the client: the coordinator answers for that handle's group.
+-- whose offsets are set, or asked for by partition, gets a consumer handle of its own, kept by the client: the coordinator answers
+-- for that handle's group.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
@@ -73,7 +74,9 @@ function group.committed(client, name, what, timeout)
   args.optional("committed", "timeout", timeout, args.seconds)
   if what ~= nil then what = rows_of.copy("committed", what, false) end
   timeout = timeout or DEFAULT_TIMEOUT
-  local h, err = handle_of(client, "committed", name)
+  -- All that a group has is told on any connection: to ask about many groups opens none for each.
+  local h, err = client.handles[1], nil
+  if what then h, err = handle_of(client, "committed", name) end
   if not h then return nil, err end
   local about = { op = "committed" }
   local answer
