@@ -431,6 +431,12 @@ describe("a position", function()
 end)
 
 describe("a seek", function()
+  it("whose time is over before it has asked is late, not misused", function()
+    local c <close> = reading()
+    try.failure("_TIMED_OUT", c:seek("first", 0, { time = 1700000000000 }, 0))
+    try.failure("_TIMED_OUT", c:seek("first", 0, "committed", 0))
+  end)
+
   it("goes to an offset, to either end, to the last n, to what was committed", function()
     local c <close> = reading()
     local function at(where)

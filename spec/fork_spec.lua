@@ -15,6 +15,8 @@ describe("a fork", function()
       assert(part:fetch { timeout = 5 })
       local all = assert(k:partitions "first")
       assert(p:produce("first", "in flight"))
+      local unwatched = false
+      k.handles[1].unwatch = function() unwatched = true end -- of an event loop, which both processes share
 
       local pid = process.fork()
       if pid == 0 then
@@ -51,6 +53,7 @@ describe("a fork", function()
           expect(ok, "close raised: " .. tostring(err))
           expect(kafka.now() - start < 0.5, "close waited")
         end
+        expect(not unwatched, "close took the descriptor from the parent's loop")
         p, k, part, all, mock = nil
         collectgarbage()
         collectgarbage()

@@ -313,11 +313,12 @@ end
 
 ---Sends a request and waits for its answer.
 ---@param about table {op, topic, partition}: what an error is about
----@param timeout number seconds
+---@param timeout number seconds; below 0, where a deadline has passed: 0
 ---@param start fun(ticket:integer, ms:number):any, table|nil sends it
 ---@return table|nil payload
 ---@return kafka.Error|nil
 function Handle:request(about, timeout, start)
+  timeout = math.max(0, timeout)
   self:dispatch()
   local answer
   local ticket = self:ticket()
@@ -363,7 +364,7 @@ end
 ---@return boolean whether it has; otherwise it goes on ending in the background
 function Handle:close(deadline)
   self:shut()
-  if self.released then return true end
+  if self.released or self.core:forked() then return true end
   while not self.core:gone() do
     local left = deadline - core.now()
     if left <= 0 then break end
