@@ -20,6 +20,13 @@ void lk_error_push(lua_State *L, rd_kafka_resp_err_t code, const char *message) 
   lua_setfield(L, -2, "message");
 }
 
+void lk_error_push_object(lua_State *L, const rd_kafka_error_t *e) {
+  lk_error_push(L, rd_kafka_error_code(e), rd_kafka_error_string(e));
+  set_flag(L, "fatal", rd_kafka_error_is_fatal(e));
+  set_flag(L, "retriable", rd_kafka_error_is_retriable(e));
+  set_flag(L, "abortable", rd_kafka_error_txn_requires_abort(e));
+}
+
 int lk_error_fail(lua_State *L, rd_kafka_resp_err_t code, const char *message) {
   lua_pushnil(L);
   lk_error_push(L, code, message);

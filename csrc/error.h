@@ -9,6 +9,9 @@
 /* Pushes the table for a code; `message` NULL takes librdkafka's own words. */
 void lk_error_push(lua_State *L, rd_kafka_resp_err_t code, const char *message);
 
+/* Pushes the table for an error object, which stays its owner's. */
+void lk_error_push_object(lua_State *L, const rd_kafka_error_t *e);
+
 /* Returns nil and the table, as a Lua function does. */
 int lk_error_fail(lua_State *L, rd_kafka_resp_err_t code, const char *message);
 

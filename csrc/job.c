@@ -17,11 +17,7 @@ static void job_push(lua_State *L, lk_task *t) {
   }
   lua_createtable(L, 0, 1);
   if (j->error) {
-    rd_kafka_error_t *e = j->error;
-    j->err = rd_kafka_error_code(e);
-    j->error = NULL;
-    lk_error_take(L, e);
-    lua_remove(L, -2); /* the nil before the error */
+    lk_error_push_object(L, j->error);
   } else {
     lk_error_push(L, j->err, NULL);
   }

@@ -36,6 +36,32 @@ end)
 
 -- In a program of its own, since it replaces the allocator.
 describe("where memory runs out", function()
+  it("the error of a job keeps what it asks for", function()
+    local result = child.run [[
+      local process = require "spec.support.process"
+      local core = require "kafka.core"
+      local p = assert(core.producer { ["log.queue"] = "true", ["transactional.id"] = "t" })
+      assert(p:txn_init(1, 7)) -- no broker: to be tried again
+      local deadline, records, n = core.now() + 10, {}, 0
+      repeat
+        p:wait(100)
+        process.refuse_memory(n)
+        local ok, tail = pcall(p.drain, p, records, 0, 1000)
+        process.refuse_memory(-1)
+        n = ok and n or n + 1
+        for i = 1, ok and tail or 0, 2 do
+          if records[i] == 7 then
+            assert(n > 3, "memory was refused within the conversion")
+            assert(records[i + 1].err.retriable, records[i + 1].err.name)
+            p:close(true)
+            return
+          end
+        end
+      until core.now() > deadline
+      error "no record"]]
+    assert.equal(0, result.code, result.err)
+  end)
+
   it("no produce raises for a message that it has accepted", function()
     local result = child.run [[
       local process = require "spec.support.process"
