@@ -104,6 +104,7 @@ static void open_process(void) {
   lk_event_open();
   lk_report_open();
   lk_offset_open();
+  lk_group_open();
   lk_admin_topic_open();
   lk_admin_config_open();
   lk_admin_group_open();
@@ -118,7 +119,7 @@ static void open_classes(lua_State *L) {
   lk_box_open(L);
   lk_class_open(L, &lk_client_class, client_groups);
   lk_class_open(L, &lk_message_class, none);
-  lk_group_open(L);
+  lk_farewell_open(L);
   lk_class_open(L, &lk_report_class, none);
   lk_inbox_open(L);
   lk_mock_open(L);

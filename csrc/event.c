@@ -11,9 +11,6 @@ static struct {
 static int count;
 
 void lk_event_register(rd_kafka_event_type_t type, lk_pusher push) {
-  for (int i = 0; i < count; i++) {
-    if (pushers[i].type == type) return; /* another Lua state of this process was here before */
-  }
   if (count < KINDS) {
     pushers[count].type = type;
     pushers[count++].push = push;

@@ -26,6 +26,7 @@ typedef struct lk_hand {
 /* Converts h->event; true when nothing of it is left. */
 typedef bool (*lk_pusher)(lua_State *L, lk_hand *h);
 
+/* Once in a process, before any client: other Lua states of it read what is registered, on their own threads. */
 void lk_event_register(rd_kafka_event_type_t type, lk_pusher push);
 void lk_event_open(void);
 

@@ -146,8 +146,9 @@ const luaL_Reg lk_group_methods[] = {
     {"subscribe", group_subscribe}, {"unsubscribe", group_unsubscribe}, {"pulse", group_pulse},
     {"leave", group_leave},         {"left", group_left},               {NULL, NULL}};
 
-void lk_group_open(lua_State *L) {
+void lk_group_open(void) { lk_event_register(RD_KAFKA_EVENT_REBALANCE, push_rebalance); }
+
+void lk_farewell_open(lua_State *L) {
   static const luaL_Reg *const none[] = {NULL};
-  lk_event_register(RD_KAFKA_EVENT_REBALANCE, push_rebalance);
   lk_class_open(L, &farewell_class, none);
 }

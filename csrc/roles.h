@@ -21,7 +21,7 @@ extern const luaL_Reg lk_admin_cluster_methods[];
 extern const luaL_Reg lk_oauth_methods[];
 
 void lk_offset_open(void);
-void lk_group_open(lua_State *L);
+void lk_group_open(void);
 void lk_admin_topic_open(void);
 void lk_admin_config_open(void);
 void lk_admin_group_open(void);
@@ -29,6 +29,7 @@ void lk_admin_acl_open(void);
 void lk_admin_user_open(void);
 void lk_admin_cluster_open(void);
 void lk_oauth_open(void);
+void lk_farewell_open(lua_State *L);
 void lk_inbox_open(lua_State *L);
 void lk_mock_open(lua_State *L);
 
