@@ -26,7 +26,7 @@ static int cluster_describe(lua_State *L) {
  * timestamp}, ms, ticket) -> true; the record's rows are {topic, partition, offset, timestamp, err} */
 static int cluster_list_offsets(lua_State *L) {
   lk_client_check(L, 1, LK_ANY);
-  int ms = lk_opt_ms(L, 3);
+  int ms = lk_request_leaders_ms(L, 3);
   int64_t ticket = lk_ticket(L, 4);
   rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_SPEC);
   rd_kafka_AdminOptions_t *o = lk_request_options(L, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ms, ticket);

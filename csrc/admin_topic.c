@@ -145,7 +145,7 @@ static void delete_records_free(void *p) { rd_kafka_DeleteRecords_destroy(p); }
  * are {topic, partition, offset: the first there is now, err} */
 static int topic_delete_records(lua_State *L) {
   lk_client_check(L, 1, LK_ANY);
-  int ms = lk_opt_ms(L, 3);
+  int ms = lk_request_leaders_ms(L, 3);
   int64_t ticket = lk_ticket(L, 4);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
   rd_kafka_AdminOptions_t *o = lk_request_options(L, RD_KAFKA_ADMIN_OP_DELETERECORDS, ms, ticket);

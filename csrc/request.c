@@ -56,6 +56,11 @@ rd_kafka_AdminOptions_t *lk_request_options(lua_State *L, rd_kafka_admin_op_t op
   return o;
 }
 
+int lk_request_leaders_ms(lua_State *L, int idx) {
+  int ms = lk_opt_ms(L, idx);
+  return ms < LK_REQUEST_LEADERS ? LK_REQUEST_LEADERS : ms;
+}
+
 void lk_request_dry(rd_kafka_AdminOptions_t *o, bool dry) {
   char why[256];
   if (dry) rd_kafka_AdminOptions_set_validate_only(o, 1, why, sizeof why);

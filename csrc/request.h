@@ -9,6 +9,10 @@
  * coordinator answers a request that has timed out in the library (its issue 4605). */
 #define LK_REQUEST_LONGEST 3600000
 
+/* A request that looks up leaders gets this time at least, and Lua keeps the deadline: where librdkafka's timer fires while the
+ * look-up begins, it frees it twice. */
+#define LK_REQUEST_LEADERS 1000
+
 #define LK_NAME_MAX 32767 /* a Kafka string's length */
 
 /* The objects of one request, which live until the C function ends. */
@@ -29,6 +33,9 @@ lk_items *lk_items_names(lua_State *L, int list, const char *arg);
 
 /* Options for a request of the client at 1: its ticket, and its time in this library and at the broker. */
 rd_kafka_AdminOptions_t *lk_request_options(lua_State *L, rd_kafka_admin_op_t op, int ms, int64_t ticket);
+
+/* The time of a request that looks up leaders: the argument at `idx`, but LK_REQUEST_LEADERS at least. */
+int lk_request_leaders_ms(lua_State *L, int idx);
 
 /* The broker is to check the request and do nothing. */
 void lk_request_dry(rd_kafka_AdminOptions_t *o, bool dry);

@@ -28,6 +28,21 @@ describe("the core", function()
     assert.equal(0, result.code, result.err)
   end)
 
+  it("deletes records in no time at all, where librdkafka would free its look-up of the leaders twice", function()
+    local result = child.run [[
+      local kafka = require "kafka"
+      local core = require "kafka.core"
+      local mock = assert(kafka.mock { topics = { first = 1 } })
+      local c = assert(core.consumer { ["log.queue"] = "true", ["group.id"] = "g", ["bootstrap.servers"] = mock.brokers })
+      for ticket = 1, 200 do
+        assert(c:delete_records({ { topic = "first", partition = 0, offset = 0 } }, 0, ticket))
+        c:wait(2)
+        c:drain({}, 0, 1000)
+      end
+      c:close()]]
+    assert.equal(0, result.code, result.err)
+  end)
+
   it("shows the name of a setting in one line, and takes none that ends at a NUL", function()
     try.misuse([["client\010id"]], function() consumer { ["client\nid"] = "x" } end)
     try.misuse([["client.id\000x"]], function() consumer { ["client.id\0x"] = "x" } end)
