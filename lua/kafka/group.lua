@@ -1,6 +1,6 @@
--- A group's offsets without joining it: commit to its coordinator, what was committed, who coordinates, the lag. Each group
--- whose offsets are set, or asked for by partition, gets a consumer handle of its own, kept by the client: the coordinator answers
--- for that handle's group.
+-- A group's offsets without joining it: commit to its coordinator, what was committed, who coordinates, the lag. Each group whose
+-- offsets are set, or asked for by partition, gets a consumer handle of its own, kept by the client: the coordinator answers for
+-- that handle's group.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
