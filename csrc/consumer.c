@@ -20,6 +20,14 @@ static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
 /* add(rows) -> true | nil, err: fetches these partitions too, each from its offset (named positions included). */
 static int consumer_add(lua_State *L) { return apply(L, rd_kafka_incremental_assign, LK_TPL_NAMED); }
 
+/* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
+ * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"), and what it notes of the
+ * stop in a partition's queue comes after inbox.c has emptied that. */
+static void settle(rd_kafka_t *rk) {
+  rd_kafka_topic_partition_list_t *list = NULL;
+  if (!rd_kafka_assignment(rk, &list)) rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* remove(rows) -> true | nil, err: fetches these no longer. When it returns, nothing of theirs comes any more: what is
  * queued is out of date for librdkafka. A partition that stands there twice would make librdkafka abort the process. */
 static rd_kafka_error_t *unassign_each(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *rows) {
@@ -31,17 +39,11 @@ static rd_kafka_error_t *unassign_each(rd_kafka_t *rk, const rd_kafka_topic_part
   }
   rd_kafka_error_t *e = rd_kafka_incremental_unassign(rk, once);
   rd_kafka_topic_partition_list_destroy(once);
+  settle(rk);
   return e;
 }
 
 static int consumer_remove(lua_State *L) { return apply(L, unassign_each, LK_TPL_NONE); }
-
-/* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
- * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"). */
-static void settle(rd_kafka_t *rk) {
-  rd_kafka_topic_partition_list_t *list = NULL;
-  if (!rd_kafka_assignment(rk, &list)) rd_kafka_topic_partition_list_destroy(list);
-}
 
 /* assign(rows) -> true | nil, err: fetches these and no others. */
 static int consumer_assign(lua_State *L) {

@@ -19,8 +19,39 @@ static void leave_queue(lk_entry *e) {
   e->queue = NULL;
 }
 
+/* Frees what the queue of an unassigned partition still holds: librdkafka would keep it until the next read. */
+static void empty_queue(lk_entry *e) {
+  rd_kafka_message_t *some[64];
+  ssize_t n;
+  while (rd_kafka_queue_length(e->queue) > 0 && (n = rd_kafka_consume_batch_queue(e->queue, 0, some, 64)) > 0) {
+    while (n > 0) rd_kafka_message_destroy(some[--n]);
+  }
+}
+
+/* Unassigns what still comes here. Each stop leaves a note in the partition's queue which holds that partition: the two keep
+ * each other, and librdkafka frees them by itself only where it knows the topic. */
+static void stop(lk_inbox *b) {
+  rd_kafka_t *rk = b->child.client->rk;
+  rd_kafka_topic_partition_list_t *assigned = NULL;
+  if (b->n_entries == 0 || rd_kafka_assignment(rk, &assigned)) return;
+  rd_kafka_topic_partition_list_t *ours = rd_kafka_topic_partition_list_new((int)b->n_entries);
+  for (size_t i = 0; i < b->n_entries; i++) {
+    const lk_entry *e = &b->entries[i];
+    if (!rd_kafka_topic_partition_list_find(assigned, e->topic, e->partition)) continue;
+    rd_kafka_topic_partition_list_add(ours, e->topic, e->partition);
+  }
+  rd_kafka_topic_partition_list_destroy(assigned);
+  if (ours->cnt > 0) {
+    rd_kafka_error_t *e = rd_kafka_incremental_unassign(rk, ours);
+    if (e) rd_kafka_error_destroy(e);
+    if (!rd_kafka_assignment(rk, &assigned)) rd_kafka_topic_partition_list_destroy(assigned); /* it has stopped by then */
+  }
+  rd_kafka_topic_partition_list_destroy(ours);
+}
+
 static void inbox_shut(lk_child *child) {
   lk_inbox *b = (lk_inbox *)child;
+  stop(b);
   for (size_t i = b->at; i < b->n; i++) {
     if (b->held[i]) rd_kafka_message_destroy(b->held[i]);
   }
@@ -28,6 +59,7 @@ static void inbox_shut(lk_child *child) {
   b->held = NULL;
   b->at = b->n = b->cap = 0;
   for (size_t i = 0; i < b->n_entries; i++) {
+    empty_queue(&b->entries[i]);
     leave_queue(&b->entries[i]);
     free(b->entries[i].topic);
   }
@@ -139,15 +171,6 @@ static int inbox_open(lua_State *L) {
 static void drop_held(lk_inbox *b, const lk_entry *e) {
   for (size_t i = b->at; i < b->n; i++) {
     if (b->held[i] && lk_inbox_entry(b, b->held[i]) == e) lk_inbox_drop(b, i);
-  }
-}
-
-/* Frees what the queue of an unassigned partition still holds: librdkafka would keep it until the next read. */
-static void empty_queue(lk_entry *e) {
-  rd_kafka_message_t *some[64];
-  ssize_t n;
-  while (rd_kafka_queue_length(e->queue) > 0 && (n = rd_kafka_consume_batch_queue(e->queue, 0, some, 64)) > 0) {
-    while (n > 0) rd_kafka_message_destroy(some[--n]);
   }
 }
 

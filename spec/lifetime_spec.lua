@@ -1,5 +1,6 @@
 -- The end of every object: by close, by its block, by collection, and by the process.
 
+local core = require "kafka.core"
 local kafka = require "kafka"
 local child = require "spec.support.child"
 local process = require "spec.support.process"
@@ -223,5 +224,48 @@ describe("the module", function()
       print(m, k:commit("g", m))
     ]]
     assert.same({ 0, "first[0]@0 v\ttrue\n", "" }, { r.code, r.out, r.err })
+  end)
+end)
+
+describe("a reader of a topic that nobody knows", function()
+  local PARTITIONS = 500
+
+  local function read(ending)
+    local c = assert(core.consumer { ["bootstrap.servers"] = "127.0.0.1:1", ["log_level"] = "0", ["log.queue"] = "true",
+      ["group.id"] = "g" })
+    local inbox, rows = c:inbox(), {}
+    for i = 0, PARTITIONS - 1 do
+      inbox:open("first", i, 0)
+      rows[i + 1] = { topic = "first", partition = i, offset = 0 }
+    end
+    assert(c:add(rows))
+    ending(c, inbox, rows)
+    c:close()
+    try.until_true(10, function() return c:gone() end, "its end")
+    c:release()
+    return collectgarbage()
+  end
+
+  local function assert_flat(ending)
+    read(ending)
+    local before = process.allocated()
+    read(ending)
+    local each = (process.allocated() - before) / PARTITIONS
+    assert.is_true(each < 500, each .. " bytes remain for each partition")
+  end
+
+  it("leaves no memory when it is closed", function()
+    assert_flat(function() end)
+  end)
+
+  it("leaves no memory when its partitions are let go of", function()
+    assert_flat(function(c, inbox, rows)
+      assert(c:remove(rows))
+      for _, row in ipairs(rows) do inbox:drop(row.topic, row.partition) end
+    end)
+  end)
+
+  it("leaves no memory when its inbox is closed first", function()
+    assert_flat(function(_, inbox) inbox:close() end)
   end)
 end)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -61,6 +62,13 @@ static int p_entries(lua_State *L) {
   for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
   closedir(d);
   lua_pushinteger(L, n);
+  return 1;
+}
+
+/* allocated() -> how many bytes of C's memory are in use; 0 where a sanitizer has taken it over */
+static int p_allocated(lua_State *L) {
+  struct mallinfo2 m = mallinfo2();
+  lua_pushinteger(L, (lua_Integer)(m.uordblks + m.hblkhd));
   return 1;
 }
 
@@ -123,6 +131,7 @@ static const luaL_Reg functions[] = {{"fork", p_fork},           {"exit", p_exit
                                      {"kill", p_kill},           {"waitpid", p_waitpid},
                                      {"getpid", p_getpid},       {"nap", p_nap},
                                      {"entries", p_entries},     {"interrupt_in", p_interrupt_in},
+                                     {"allocated", p_allocated},
                                      {"since_interrupt", p_since_interrupt}, {"refuse_memory", p_refuse_memory},
                                      {NULL, NULL}};
 
