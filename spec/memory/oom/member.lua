@@ -25,14 +25,14 @@ local function member(i)
   return { c = assert(core.member(settings)), list = {}, tail = 0, kind = nil, rows = nil }
 end
 
--- Many members, each alone in its group and with its partitions.
-local function joined(o)
+-- So many members, each alone in its group and with its partitions.
+local function joined(o, n)
   local members = {}
-  for i = 1, TOGETHER do
+  for i = 1, n do
     members[i] = member(o.opened + i)
     assert(members[i].c:subscribe { "many" })
   end
-  o.opened = o.opened + TOGETHER
+  o.opened = o.opened + n
   local deadline = core.now() + 30
   for _, m in ipairs(members) do
     while m.kind ~= "assign" do
@@ -66,10 +66,51 @@ return {
     close = support.close,
   },
   {
+    name = "what a member fetches",
+    open = function()
+      local o = { opened = 1000, members = {} }
+      o.m = joined(o, 1)[1]
+      o.inbox = o.m.c:inbox()
+      return o
+    end,
+    run = function(o)
+      local c, inbox = o.m.c, o.inbox
+      assert(c:unassign())
+      inbox:open("many", 0, 0)
+      assert(c:assign { { topic = "many", partition = 0, offset = 0 } })
+      assert(#c:assigned() == 1 and not c:left())
+      assert(c:assign { { topic = "many", partition = 0, offset = 7 } })
+      inbox:rewind("many", 0, 7)
+      c:pulse()
+      inbox:drop("many", 0)
+    end,
+    check = function(o)
+      local c, inbox = o.m.c, o.inbox
+      local deadline = core.now() + 10
+      inbox:drop("many", 0)
+      inbox:open("many", 0, 3)
+      assert(c:assign { { topic = "many", partition = 0, offset = 3 } })
+      local batch
+      repeat
+        assert(core.now() < deadline, "no message came")
+        c:wait(20)
+        drain(o.m)
+        batch = assert(inbox:take(100, 1))
+      until batch.n == 1
+      assert(batch[1].offset == 3)
+      assert(c:unassign())
+      inbox:drop("many", 0)
+    end,
+    close = function(o)
+      o.inbox:close()
+      end_of(o.m)
+    end,
+  },
+  {
     name = "leaving",
     open = function() return { opened = 0, members = {} } end,
     prepare = function(o)
-      if #o.members == 0 then o.members = joined(o) end
+      if #o.members == 0 then o.members = joined(o, TOGETHER) end
       o.m = table.remove(o.members)
     end,
     run = function(o)

@@ -34,6 +34,14 @@ local function close(o)
   support.close(o)
 end
 
+-- Has the partition read from there, whether or not it is assigned now.
+local function go_to(o, offset)
+  o.c:remove(rows(0))
+  assert(o.c:add(rows(0, offset)))
+  o.inbox:rewind("many", 0, offset)
+  o.at = offset
+end
+
 local function taking(name, columns)
   return {
     name = name,
@@ -94,6 +102,17 @@ return {
       o.inbox:close()
     end,
     close = support.close,
+  },
+  {
+    name = "going back",
+    open = function() return open(0, 0) end,
+    prepare = wait_for_messages, -- so that more are held
+    run = function(o) go_to(o, 5) end,
+    check = function(o)
+      go_to(o, 9)
+      wait_for_messages(o)
+    end,
+    close = close,
   },
   {
     name = "the life of an inbox",
