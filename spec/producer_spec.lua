@@ -169,11 +169,11 @@ describe("flush", function()
 
   it("with timeout 0 does not wait", function()
     local p <close> = open {}
-    slow(p, 0.2)
+    slow(p, 0.6)
     assert(p:produce("first", "v"))
     local seconds, ok = try.time(p.flush, p, 0)
     assert.is_nil(ok)
-    assert.is_true(seconds < 0.05)
+    assert.is_true(seconds < 0.3, "took " .. seconds)
     assert(p:flush())
   end)
 end)
