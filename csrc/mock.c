@@ -2,6 +2,8 @@
  * destroyed with it. When a fault has reached the clients' metadata is for Lua to find out. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "client.h"
@@ -46,6 +48,16 @@ static rd_kafka_mock_cluster_t *check(lua_State *L) {
   return m->cluster;
 }
 
+/* A signal that librdkafka's mock thread gets ends that thread, and its memory, under the hands of its caller. */
+static rd_kafka_mock_cluster_t *cluster_new(rd_kafka_t *rk, int brokers) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(rk, brokers);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return cluster;
+}
+
 /* core.mock(brokers, settings) -> mock | nil, err. Closed by closing its client, mock:client(). */
 int lk_mock_new(lua_State *L) {
   int brokers = (int)lk_opt_int(L, 1, "brokers", 1, 100);
@@ -55,7 +67,7 @@ int lk_mock_new(lua_State *L) {
   lk_client *c = lk_client_open(L, RD_KAFKA_PRODUCER, 0, 4);
   if (!c) return 2;
   lua_setiuservalue(L, 3, 1);
-  m->cluster = rd_kafka_mock_cluster_new(c->rk, brokers);
+  m->cluster = cluster_new(c->rk, brokers);
   if (!m->cluster) return lk_error_fail(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, "the mock cluster could not be started");
   c->before_destroy = mock_destroy;
   c->before_destroy_arg = m->cluster;

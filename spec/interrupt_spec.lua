@@ -119,6 +119,17 @@ describe("Ctrl-C", function()
     end
   end)
 
+  it("that another thread than the program's gets does no harm", function()
+    local r = child.run(prelude .. [[
+      for _ = 1, 5 do
+        process.interrupt_threads()
+        process.nap()
+      end
+      usable()
+    ]])
+    assert.same({ 0, "after Ctrl-C\ttrue\n", "" }, { r.code, r.out, r.err })
+  end)
+
   it("stops a loop of cqueues, which can be caught", function()
     if not package.searchpath("cqueues", package.path) then pending "cqueues is not installed" end
     local lines = run [[

@@ -7,7 +7,9 @@
 #include <lua.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -79,6 +81,24 @@ static void on_alarm(int signal) {
   kill(getpid(), SIGINT);
 }
 
+/* interrupt_threads(): every other thread of this process that lets SIGUSR1 through gets it; what it was waiting in ends */
+static void on_usr1(int signal) { (void)signal; }
+
+static int p_interrupt_threads(lua_State *L) {
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = on_usr1;
+  sigaction(SIGUSR1, &a, NULL);
+  DIR *d = opendir("/proc/self/task");
+  if (!d) return luaL_error(L, "/proc/self/task: %s", strerror(errno));
+  for (struct dirent *e; (e = readdir(d));) {
+    long tid = strtol(e->d_name, NULL, 10);
+    if (tid > 0 && tid != getpid()) syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
+  }
+  closedir(d);
+  return 0;
+}
+
 /* interrupt_in(seconds): this process gets SIGINT then, as by Ctrl-C. lua's handler works once; it is put back here. */
 static int p_interrupt_in(lua_State *L) {
   double s = luaL_checknumber(L, 1);
@@ -131,7 +151,7 @@ static const luaL_Reg functions[] = {{"fork", p_fork},           {"exit", p_exit
                                      {"kill", p_kill},           {"waitpid", p_waitpid},
                                      {"getpid", p_getpid},       {"nap", p_nap},
                                      {"entries", p_entries},     {"interrupt_in", p_interrupt_in},
-                                     {"allocated", p_allocated},
+                                     {"allocated", p_allocated}, {"interrupt_threads", p_interrupt_threads},
                                      {"since_interrupt", p_since_interrupt}, {"refuse_memory", p_refuse_memory},
                                      {NULL, NULL}};
 
