@@ -246,7 +246,7 @@ int64_t lk_ticket(lua_State *L, int idx) { return lk_opt_int(L, idx, "ticket", 0
 static int client_close(lua_State *L) {
   lk_client **h = lk_class_check(L, 1, &lk_client_class);
   lk_client *c = *h;
-  if (!c || lk_client_forked(c)) return 0;
+  if (!c || !c->control || lk_client_forked(c)) return 0; /* once closed, its fields are the destroying thread's */
   if (lk_client_busy(c)) lk_misuse_error(L, "attempt to close a kafka client from a finalizer while it is being read");
   c->abandon = lua_toboolean(L, 2);
   lk_client_shut(c);
