@@ -114,9 +114,9 @@ describe("where memory runs out", function()
     local result = child.run [[
       local process = require "spec.support.process"
       local config = require "kafka.config"
-      local n, ok = 0
+      local n, step, ok = 0, os.getenv "SPEC_SLOW" and 10 or 1
       repeat
-        n = n + 1
+        n = n + step
         process.refuse_memory(n)
         ok = pcall(config.settings)
         process.refuse_memory(-1)

@@ -29,7 +29,7 @@ local acl = { resource = "topic", name = "first", pattern = "literal", principal
 local nowhere = "127.0.0.1:1" -- where librdkafka aborts once the mock answers
 local headers = { { "a", "1" }, { "b", "2" }, { "c", "3" } }
 local calls = {
-  produce = { "producer", function(c) c:produce("first", "v", "k", 0, nil, headers, 0) end },
+  produce = { "producer", function(c) c:produce("first", "v", 0, "k", 0, nil, headers) end },
   produce_many = { "producer", function(c)
     c:produce_many("first", { "1", "2" }, nil, { 0, 0 }, nil, { headers, headers }, 0, 1, 2)
   end },

@@ -1,7 +1,9 @@
 /* C11 threads made of pthreads, to be preloaded with the thread sanitizer: it knows pthread_create and its like only, and
- * librdkafka uses thrd_create and its like. In glibc a mtx_t is a pthread_mutex_t and a cnd_t a pthread_cond_t. */
+ * librdkafka uses thrd_create and its like. In glibc a mtx_t is a pthread_mutex_t and a cnd_t a pthread_cond_t. The same for
+ * _longjmp, which is Lua's: the sanitizer would take every function that raised for one that still runs. */
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <threads.h>
@@ -24,6 +26,8 @@ __attribute__((constructor)) static void begin(void) {
   void *volatile p = malloc(1);
   free(p);
 }
+
+void _longjmp(jmp_buf to, int value) { longjmp(to, value); }
 
 /* ---- threads ---- */
 

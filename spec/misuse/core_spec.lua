@@ -132,8 +132,12 @@ describe("misuse of the core:", function()
   it("a user value that was changed is not believed", function()
     local another = debug.getuservalue(consumer, 1)
     local function produce()
-      producer:drain({}, 0, 1000)
-      assert.is_true(producer:produce("first", "v", 0, nil, 0))
+      local ok
+      repeat -- false: a report has come since
+        producer:drain({}, 0, 1000)
+        ok = producer:produce("first", "v", 0, nil, 0)
+      until ok ~= false
+      assert.is_true(ok)
     end
     produce()
     for _, value in ipairs { "junk", 42, { first = 99 }, { first = -1 }, { first = "x" }, { first = io.stdout },
