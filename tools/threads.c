@@ -27,6 +27,7 @@ __attribute__((constructor)) static void begin(void) {
   free(p);
 }
 
+void __longjmp_chk(jmp_buf to, int value) { longjmp(to, value); } /* _longjmp where _FORTIFY_SOURCE is on */
 void _longjmp(jmp_buf to, int value) { longjmp(to, value); }
 
 /* ---- threads ---- */
