@@ -113,6 +113,35 @@ describe("a text that means nothing known", function()
   it("is left as it is", function() assert.is_nil(look "h:1/1: Disconnected (after 3060ms in state UP)") end)
 end)
 
+-- A broker that goes down ends connections half way, for which librdkafka blames security.protocol.
+describe("a connection that ends early", function()
+  local APIVERSION = "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration "
+    .. "(connecting to a SSL listener?) or broker version is < 0.10 (see api.version.request) (after 2ms in state "
+    .. "APIVERSION_QUERY)"
+  local texts = {
+    APIVERSION,
+    "Disconnected: verify that security.protocol is correctly configured, broker might require SASL authentication (after 2ms in "
+      .. "state UP)",
+    "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 1ms in state SSL_HANDSHAKE)",
+    "SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading (after 3ms in state SSL_HANDSHAKE)",
+  }
+  local facts = diagnose.facts({}, OLD, "2.0.2")
+
+  for i, text in ipairs(texts) do
+    it("may pass where a broker has answered, or has told of this one, text " .. i, function()
+      for _, found in ipairs { diagnose.look("h:1/bootstrap: " .. text, facts, true), diagnose.look("h:1/2: " .. text, facts) } do
+        assert.matches("^the broker ended the connection.*h:1%)$", found.message)
+        assert.same({ "network", "retry" }, { found.category, found.action })
+      end
+      assert.equal("security", diagnose.look("h:1/bootstrap: " .. text, facts, false).category)
+    end)
+  end
+
+  it("may pass where it was the coordinator's", function()
+    assert.equal("retry", diagnose.look("GroupCoordinator: h:1: " .. APIVERSION, facts).action)
+  end)
+end)
+
 describe("a refused certificate", function()
   for code, words in pairs {
     [19] = "authority that is not in ssl.ca.location", [20] = "authority that is not in ssl.ca.location",

@@ -36,6 +36,16 @@ end
 local TLS_PORT = "the port speaks TLS, or is not Kafka's: set security.protocol to {tls}"
 local NO_TLS = "the port does not speak TLS: set security.protocol to {plain}"
 
+-- What librdkafka guesses from a connection that ends early. A broker that goes down ends them too, so it counts only while no
+-- broker has answered this client.
+local guesses = {
+  "broker might require SASL authentication",
+  "connecting to a SSL listener",
+  "connecting to a PLAINTEXT broker listener",
+  "SSL routines::unexpected eof.*SSL_HANDSHAKE",
+}
+local BROKEN = { "", "the broker ended the connection, as one that goes down does", "network", "retry" }
+
 -- pattern of librdkafka's text, the sentence, category, action. {1} is what the pattern captured, {name} one of the facts.
 -- The first row that fits counts.
 local rows = {
@@ -124,13 +134,26 @@ local function parts(text)
   return place:gsub("^[%w_]+://", ""), who, reason
 end
 
+-- Whether the trouble is with a broker whose address another broker has told: "host:9092/1: ...", "GroupCoordinator: ...".
+local function is_learnt(who, reason)
+  return who and who:find "^%d+$" or reason:find "^%a+Coordinator[:/]"
+end
+
+local function is_guess(reason)
+  for _, pattern in ipairs(guesses) do
+    if reason:find(pattern) then return true end
+  end
+end
+
 ---Looks up what a text of librdkafka's means.
 ---@param text string
 ---@param facts table from `facts`; certificate: fun(): integer|nil, integer|nil OpenSSL's last verdict
+---@param answered boolean|nil whether a broker has answered this client
 ---@return {message: string, category: string, action: string}|nil
-function diagnose.look(text, facts)
+function diagnose.look(text, facts, answered)
   local place, who, reason = parts(text)
-  for _, row in ipairs(rows) do
+  local broken = (answered or is_learnt(who, reason)) and is_guess(reason)
+  for _, row in ipairs(broken and { BROKEN } or rows) do
     local captured = reason:match(row[1])
     if captured then
       local message = row[2]:gsub("{(%w+)}", function(name)

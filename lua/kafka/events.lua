@@ -15,15 +15,6 @@ local WARNING, ERROR, INFORMATION = 4, 3, 6 -- syslog's levels
 -- The lines that tell of what comes as an error event too.
 local TROUBLE = { FAIL = true, ERROR = true, SSLCERTVRFY = true }
 
--- librdkafka's guess at a connection that ends early. Where a broker has answered before, it only misleads.
-local GUESS = ": verify that security.protocol is correctly configured, broker might require SASL authentication"
-
-local function without_guess(h, text)
-  local from, to = text:find(GUESS, 1, true)
-  if not from or not h.answered then return text end
-  return text:sub(1, from - 1) .. text:sub(to + 1)
-end
-
 ---@class kafka.LogLine
 ---@field level integer syslog's: 3 error, 4 warning, 5 notice, 6 information, 7 debug
 ---@field facility string librdkafka's word for the kind, such as "FAIL"
@@ -56,8 +47,7 @@ kinds.error = {
       h.fatal = h.fatal or h:fatal_error { op = h.title }
       return h.fatal
     end
-    raw.message = without_guess(h, raw.message)
-    local meant = diagnose.look(raw.message, h.facts) or {}
+    local meant = diagnose.look(raw.message, h.facts, h.answered) or {}
     meant.op, meant.original = h.title, meant.message and raw.message
     local e = errors.from(raw, meant)
     h.seen[e.name] = true
@@ -76,14 +66,14 @@ local function in_words(h, line)
   if not text then return end
   local code = tonumber(text:match "x509 error (%d+)$")
   local words = code and text:gsub("x509 error %d+$", diagnose.certificate(code):gsub("%%", "%%%%"))
-  local meant = not code and diagnose.look(text, h.facts)
+  local meant = not code and diagnose.look(text, h.facts, h.answered)
   if meant then words = meant.message end
   if words then line.original, line.text = line.text, thread .. words end
 end
 
 kinds.log = {
   make = function(h, line)
-    line.text, line.client = without_guess(h, line.text), h.title
+    line.client = h.title
     if TROUBLE[line.facility] and line.level <= INFORMATION then in_words(h, line) end
     return setmetatable(line, Line)
   end,
