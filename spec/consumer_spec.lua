@@ -62,6 +62,11 @@ describe("poll", function()
     end
   end)
 
+  it("gives a message and nothing beside it", function()
+    local c <close> = reading()
+    assert.equal(1, select("#", c:poll(5)))
+  end)
+
   it("gives nil alone where nothing comes in its time", function()
     local c <close> = reading({}, { topic = "empty", partition = 0 })
     local seconds, m, err = try.time(c.poll, c, 0.2)

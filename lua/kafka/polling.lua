@@ -151,8 +151,9 @@ local function ask(c, deadline, look)
   if c.handle.core:pulse() then serve(c) end
   if c.closed then return nil end
   local value, err = look(c)
-  if value or err or c.closed then return value, err end
-  return wait(c, deadline, look)
+  if not (value or err or c.closed) then value, err = wait(c, deadline, look) end
+  if err then return nil, err end
+  return value
 end
 
 -- One message or a batch ---------------------------------------------------------------------------------------------
