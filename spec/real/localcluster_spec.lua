@@ -244,6 +244,15 @@ describe("the jars", function()
     local child = lua(FIND, with_mvn "echo '[ERROR] no route to it'; exit 1")
     assert.truthy(says(child, "found%s+nil%s+([^\n]+)", 5):find "failed: %[ERROR%] no route to it")
   end)
+
+  it("give of Maven's words the first, which say what is wrong", function()
+    local child = lua(FIND, with_mvn [[
+      for line in 'no plugin found' '' 'To see the full stack trace' 'Re-run Maven' '' 'For more' '[Help 1] elsewhere'; do
+        echo "[ERROR] $line"
+      done
+      exit 1]])
+    assert.truthy(says(child, "found%s+nil%s+([^\n]+)", 5):find "failed: no plugin found %(")
+  end)
 end)
 
 describe("what is missing", function()

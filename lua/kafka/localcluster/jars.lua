@@ -57,6 +57,11 @@ local function pom(artifacts)
   return POM:format(table.concat(lines, "\n"))
 end
 
+-- What went wrong stands in the first of Maven's lines; those after it say how to learn more.
+local function words_of(run)
+  return run:last_words(50):match "%[ERROR%] (.-) | %[ERROR%] |" or run:last_words()
+end
+
 local function maven(sandbox, mvn, row, final)
   local proof = ("%s/libs/%s"):format(final, row.proof)
   local file = sandbox.folder .. "/pom.xml"
@@ -76,7 +81,7 @@ local function maven(sandbox, mvn, row, final)
   end
   local code = run:exit()
   if code ~= 0 then
-    return nil, fault.new(("Maven's download failed: %s"):format(run:last_words()), nil, "retry")
+    return nil, fault.new(("Maven's download failed: %s"):format(words_of(run)), nil, "retry")
   end
   uv.fs_rename(sandbox.folder .. "/new", final) -- refused when another process was faster, which is as good
   if not machine.exists(proof) then

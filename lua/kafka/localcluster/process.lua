@@ -118,9 +118,10 @@ function Process:reach(state, deadline)
   end)
 end
 
+---@param lines integer? how many; 6 unless told
 ---@return string text the last lines it wrote since it was started; "it wrote nothing" when there are none
-function Process:last_words()
-  local text = self.log and machine.tail(self.log, self.log_start, 6) or ""
+function Process:last_words(lines)
+  local text = self.log and machine.tail(self.log, self.log_start, lines or 6) or ""
   return text ~= "" and text or "it wrote nothing"
 end
 
