@@ -34,8 +34,8 @@ local function changed(err, fields)
   return errors.new(e)
 end
 
-local function closed()
-  return errors.new { name = "_DESTROY", op = "transaction", message = "the producer was closed meanwhile" }
+local function closed(what)
+  return errors.new { name = "_DESTROY", op = "transaction", message = ("the %s was closed meanwhile"):format(what) }
 end
 
 -- Calls f.
@@ -71,9 +71,15 @@ local function attempt(p, f, consumers, marks, deadline, extra)
   for _, consumer in ipairs(consumers) do t.consumers[consumer] = {} end
   local outcome, what = call(p, f)
   if outcome ~= "done" then return outcome, what, t end
-  if p.txn ~= t then return "failed", closed(), t end
+  if p.txn ~= t then return "failed", closed "producer", t end
   for _, consumer in ipairs(consumers) do
-    ok, err = transaction.send_offsets(p, consumer, nil, left(), marks[consumer])
+    if consumer.closed then return "failed", closed "consumer", t end
+    local called
+    called, ok, err = pcall(transaction.send_offsets, p, consumer, nil, left(), marks[consumer])
+    if not called then
+      if await.is_interrupt(ok) then error(ok, 0) end
+      return "raised", ok, t
+    end
     if not ok then return "failed", err, t end
   end
   ok, err = commit(p, deadline, extra)
@@ -118,7 +124,7 @@ end
 local function told(outcome, what, tried)
   if outcome == "refused" then
     return nil, errors.new { name = "_FAIL", op = "transaction", category = "transaction", action = "fix", reason = what,
-      attempts = tried, message = "aborted as the function asked: " .. tostring(what) }
+      attempts = tried, message = "aborted as the function asked" .. (what == nil and "" or ": " .. tostring(what)) }
   end
   return nil, changed(what, { op = "transaction", attempts = tried })
 end

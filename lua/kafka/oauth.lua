@@ -2,6 +2,7 @@
 -- librdkafka in words. Knows the core's client and the shape of settings.
 
 local args = require "kafka.args"
+local await = require "kafka.await"
 
 local oauth = {}
 
@@ -68,6 +69,7 @@ function oauth.answer(h, token_function, config)
     why = err.message
   end
   h.core:oauth_failure((why:gsub("%s*[\r\n]+%s*", " ")))
+  if not called and await.is_interrupt(token) then error(token, 0) end
 end
 
 return oauth
