@@ -112,7 +112,7 @@ static bool quick_produce(lua_State *L) {
   const char *value = type == LUA_TSTRING ? lua_tolstring(L, 3, &len) : NULL;
   rd_kafka_topic_t *topic = lk_topics_last(L, &c->topics, 2);
   if (!topic || (!value && type != LUA_TNIL)) return false;
-  void *ticket = (void *)(intptr_t)c->common;
+  void *ticket = lk_report_mark(c->common, 0, false);
   if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, FLAGS, (void *)value, len, NULL, 0, ticket) != 0) return false;
   c->accepted++;
   return true;

@@ -320,6 +320,18 @@ describe("a stream of messages without options", function()
     assert.equal(p:counts().accepted, got)
   end)
 
+  it("gives the producer's on_delivery a report of each, with its offset", function()
+    local offsets = {}
+    local p <close> = assert(kafka.producer { brokers = mock.brokers, on_delivery = function(report, err)
+      offsets[#offsets + 1] = not err and report.offset
+    end })
+    assert(p:send("first", "warm", { partition = 0 }))
+    for _ = 1, 2000 do assert(p:produce("first", "v")) end
+    assert(p:flush())
+    assert.equal(2001, #offsets)
+    for _, offset in ipairs(offsets) do assert.is_true(math.type(offset) == "integer") end
+  end)
+
   it("raises what a handler left behind, and accepts nothing by that call", function()
     local p <close> = open { linger_ms = 0 }
     assert(p:send("first", "v"))
