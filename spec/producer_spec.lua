@@ -328,7 +328,7 @@ describe("a stream of messages without options", function()
     assert(p:send("first", "warm", { partition = 0 }))
     for _ = 1, 2000 do assert(p:produce("first", "v")) end
     assert(p:flush())
-    assert.equal(2001, #offsets)
+    assert.equal(2000, #offsets) -- send has the report of its own
     for _, offset in ipairs(offsets) do assert.is_true(math.type(offset) == "integer") end
   end)
 
