@@ -1,9 +1,96 @@
--- Questions to the cluster through one handle: the ends of a partition, what a group has committed, the offsets at a time.
--- Each waits for its answer. Knows no face.
+-- Questions to the cluster through one handle: metadata, the ends of a partition, what a group has committed, the offsets at a
+-- time. Each waits for its answer, and asks again by a policy while the cluster is in transition. Knows no face.
 
+local core = require "kafka.core"
 local errors = require "kafka.error"
+local retry = require "kafka.retry"
 
 local ask = {}
+
+local now = core.now
+
+local REFRESH = 1 -- seconds for a look at the leaders between two attempts
+
+-- A broker that is paused keeps its connections and does not answer: the time of the call is cut, so that another attempt may go
+-- to another broker, and grows, so that a slow network gets its answer.
+local sliced = retry.policy { each = 3, names = { _TIMED_OUT = true } }
+
+-- For what librdkafka must not be asked twice at the same time: again only after an answer.
+local whole = retry.policy()
+
+---The policies by their names.
+ask.policies = { sliced = sliced, whole = whole }
+
+local function never() return false end
+
+-- A wait in slices ends as one: with the time that the caller gave, and the history where it tells more than that.
+local function ended(h, about, timeout, err, what)
+  if err.name ~= "_TIMED_OUT" or not err.history then return err end
+  local late, told = h:late(core.copy(about), timeout, what), false
+  for _, name in ipairs(err.history) do told = told or name ~= "_TIMED_OUT" end
+  if told then late.message = ("%s (%s)"):format(late.message, retry.words(err.history, err.took)) end
+  late.history, late.took = err.history, err.took
+  return late
+end
+
+---Calls `f(seconds, attempt)` again while the cluster is in transition, at most until the timeout, serving the handle between.
+---@param h table a handle
+---@param about table {op, topic, partition}: what an error is about
+---@param timeout number seconds
+---@param f fun(seconds: number, attempt: integer): any, kafka.Error|nil
+---@param policy kafka.RetryPolicy|nil
+---@param what string|nil in words what did not come in time
+---@return any
+---@return any|kafka.Error
+function ask.again(h, about, timeout, f, policy, what)
+  local function sleep(seconds) h:await(never, now() + seconds) end
+  local value, second = retry.run(policy or sliced, now() + timeout, sleep, function(seconds, attempt)
+    if h.closed and attempt > 1 then return nil, h:late(core.copy(about), timeout) end
+    return f(seconds, attempt)
+  end)
+  if value == nil then return nil, errors.is(second) and ended(h, about, timeout, second, what) or second end
+  if second == nil then return value end
+  return value, second
+end
+
+---One request of the core's, asked again by the policy.
+---@param start fun(ticket: integer, ms: number): any, table|nil sends it
+---@return table|nil payload
+---@return kafka.Error|nil
+function ask.request(h, about, timeout, start, policy)
+  return ask.again(h, about, timeout, function(seconds) return h:request(core.copy(about), seconds, start) end, policy)
+end
+
+---@param what string|boolean a topic's name, true for all topics, false for brokers only
+---@return table|nil the core's metadata
+---@return kafka.Error|nil
+---rd_kafka_metadata
+function ask.metadata(h, op, what, timeout)
+  local about = { op = op, topic = type(what) == "string" and what or nil }
+  return ask.request(h, about, timeout, function(ticket, ms) return h.core:metadata(what, ms, ticket) end)
+end
+
+-- Leaders are looked up in what librdkafka knows: where one did not answer it must look again.
+local function refresh(h, topic)
+  local function start(ticket, ms) return h.core:metadata(topic, ms, ticket) end
+  return h:request({ op = "metadata" }, REFRESH, start)
+end
+
+-- To librdkafka a partition without a leader, and a topic that may not be described, look as if they did not exist.
+local function found_missing(h, about, err)
+  local answer = err.name == "_UNKNOWN_PARTITION" and refresh(h, about.topic)
+  local topic = answer and answer.topics[1]
+  if not topic then return err end
+  local denied = topic.err and topic.err.name == "TOPIC_AUTHORIZATION_FAILED"
+  if denied then return errors.from(topic.err, { op = about.op, topic = about.topic, user = h.facts.user }) end
+  for _, p in ipairs(topic.partitions) do
+    if p.partition == about.partition then
+      return errors.new { name = "LEADER_NOT_AVAILABLE", op = about.op, topic = about.topic, partition = about.partition,
+        message = p.leader and "the partition's leader is just coming to be" or "the partition has no leader now" }
+    end
+  end
+  return err
+end
 
 ---@param h table a handle
 ---@param timeout number seconds
@@ -12,11 +99,13 @@ local ask = {}
 ---rd_kafka_query_watermark_offsets
 function ask.watermarks(h, op, topic, partition, timeout)
   local about = { op = op, topic = topic, partition = partition }
-  local answer, err = h:request(about, timeout, function(ticket, ms)
-    return h.core:watermarks(topic, partition, ms, ticket)
+  local function start(ticket, ms) return h.core:watermarks(topic, partition, ms, ticket) end
+  return ask.again(h, about, timeout, function(seconds, attempt)
+    if attempt > 1 then refresh(h, topic) end
+    local answer, err = h:request(core.copy(about), seconds, start)
+    if answer then return answer.earliest, answer.latest end
+    return nil, found_missing(h, about, err)
   end)
-  if not answer then return nil, err end
-  return answer.earliest, answer.latest
 end
 
 local function first_error(op, rows)
@@ -26,11 +115,13 @@ local function first_error(op, rows)
 end
 
 local function about_rows(h, op, rows, timeout, start)
-  local answer, err = h:request({ op = op, topic = #rows == 1 and rows[1].topic or nil }, timeout, start)
-  if not answer then return nil, err end
-  err = first_error(op, answer.rows)
-  if err then return nil, err end
-  return answer.rows
+  local about = { op = op, topic = #rows == 1 and rows[1].topic or nil }
+  return ask.again(h, about, timeout, function(seconds)
+    local answer, err = h:request(core.copy(about), seconds, start)
+    err = err or first_error(op, answer.rows)
+    if err then return nil, err end
+    return answer.rows
+  end)
 end
 
 ---What the handle's group has committed for these rows; no offset: nothing.

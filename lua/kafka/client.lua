@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local ask = require "kafka.ask"
 local config = require "kafka.config"
 local Connection = require "kafka.connection"
 local errors = require "kafka.error"
@@ -54,7 +55,7 @@ local function open(options)
   if not h then return nil, err end
   local timeout = mine.timeout or DEFAULT_TIMEOUT
   local ok
-  ok, err = h:request({ op = "kafka.connect" }, timeout, function(ticket, ms) return h.core:metadata(false, ms, ticket) end)
+  ok, err = ask.metadata(h, "kafka.connect", false, timeout)
   if ok then return self end
   err.op = "kafka.connect"
   if err.name == "_TIMED_OUT" or err.name == "_TRANSPORT" then
@@ -120,15 +121,9 @@ function Client:offsets_at(topic, timestamp, timeout)
   timeout = math.max(0, deadline - now())
   local rows = {}
   for i, p in ipairs(found.partitions) do rows[i] = { topic = topic, partition = p.partition, offset = timestamp } end
-  local answer
-  answer, err = h:request({ op = "offsets_at", topic = topic }, timeout, function(ticket, ms)
-    return h.core:offsets_for_times(rows, ms, ticket)
-  end)
-  if not answer then return nil, err end
-  for _, row in ipairs(answer.rows) do
-    if row.err then return nil, errors.from(row.err, { op = "offsets_at", topic = topic, partition = row.partition }) end
-  end
-  return offset_rows(answer.rows)
+  rows, err = ask.times(h, "offsets_at", rows, timeout)
+  if not rows then return nil, err end
+  return offset_rows(rows)
 end
 
 -- Groups -------------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local ask = require "kafka.ask"
 local cluster = require "kafka.cluster"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
+local retry = require "kafka.retry"
 
 local now = core.now
 
@@ -16,8 +18,9 @@ Connection.__name = "kafka.Client"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
 local FRESH = 5 -- seconds within which all brokers have heard of a new topic
-local LOOK = 1 -- seconds for a request that only finds better words
-local PAUSE = 0.1 -- seconds between two looks at a topic that is just coming to be
+
+-- A topic that is just coming to be is there in a moment. What asks the cluster asks again by itself.
+local coming = retry.policy { most = 0.2, actions = { wait = true } }
 
 ---The fields of a connection.
 ---@param settings table<string, string> librdkafka's
@@ -93,9 +96,7 @@ local timeout_of = Connection.timeout_of
 ---Metadata as a picture.
 ---@param what string|boolean a topic's name, true for all topics, false for brokers only
 function Connection:ask(op, what, timeout)
-  local h = self.handles[1]
-  local about = { op = op, topic = type(what) == "string" and what or nil }
-  local raw, err = h:request(about, timeout, function(ticket, ms) return h.core:metadata(what, ms, ticket) end)
+  local raw, err = ask.metadata(self.handles[1], op, what, timeout)
   if not raw then return nil, err end
   return cluster.picture(raw)
 end
@@ -119,27 +120,17 @@ function Connection:topic(name, timeout)
   local h = check(self, "topic")
   args.topic("topic", name)
   timeout = timeout_of("topic", timeout)
-  local deadline = now() + timeout
-  while true do
-    local picture, err = self:ask("topic", name, math.max(0, deadline - now()))
+  return ask.again(h, { op = "topic", topic = name }, timeout, function(seconds)
+    local picture, err = self:ask("topic", name, seconds)
     if not picture then return nil, err end
     local topic = picture:topic(name)
     if topic and not topic.err then return topic end
     err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name,
       user = h.facts.user })
     local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
-    if not (err.action == "wait" or fresh) or now() + PAUSE >= deadline then return nil, err end
-    h:await(function() return false end, now() + PAUSE)
-  end
-end
-
----The error of a topic that this client may not describe; nil of any other.
----@return kafka.Error|nil
-function Connection:denied(h, op, topic)
-  local picture = self:ask(op, topic, LOOK)
-  local found = picture and picture:topic(topic)
-  if not found or not found.err or found.err.name ~= "TOPIC_AUTHORIZATION_FAILED" then return nil end
-  return errors.from(found.err, { op = op, topic = topic, user = h.facts.user })
+    if fresh then err.action, err.retriable = "wait", true end
+    return nil, err
+  end, coming)
 end
 
 ---The first offset there is and the next that will be written.
@@ -153,15 +144,7 @@ function Connection:watermarks(topic, partition, timeout)
   local h = check(self, "watermarks")
   args.topic("watermarks", topic)
   args.check("watermarks", "partition", partition, args.partition)
-  local about = { op = "watermarks", topic = topic, partition = partition }
-  local answer, err = h:request(about, timeout_of("watermarks", timeout), function(ticket, ms)
-    return h.core:watermarks(topic, partition, ms, ticket)
-  end)
-  if not answer then
-    -- A topic that may not be described looks to librdkafka as if it had no partitions.
-    return nil, err.name == "_UNKNOWN_PARTITION" and self:denied(h, "watermarks", topic) or err
-  end
-  return answer.earliest, answer.latest
+  return ask.watermarks(h, "watermarks", topic, partition, timeout_of("watermarks", timeout))
 end
 
 ---Something worth telling that is no call's failure: to on_error, else to the log.

@@ -4,6 +4,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local ask = require "kafka.ask"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local rows_of = require "kafka.rows"
@@ -44,6 +45,42 @@ end
 
 -- Calls ----------------------------------------------------------------------------------------------------------------
 
+-- A commit that nobody waits for any more may still take effect, and must not do so after a later one: that would take the group
+-- back. librdkafka answers every commit in the end.
+local function in_turn(h, about, timeout)
+  if not h.committing then return true end
+  h:await(function() return not h.committing end, core.now() + timeout)
+  if not h.committing and not h.closed then return true end
+  return nil, h:late(core.copy(about), timeout, "an earlier commit of this group is not answered yet")
+end
+
+-- One commit, once.
+local function send(h, about, rows, seconds)
+  local ticket
+  local function answered() h.committing = false end
+  local answer, err = h:request(core.copy(about), seconds, function(t)
+    local take = h.waiting[t]
+    h.waiting[t] = function(payload)
+      answered()
+      take(payload)
+    end
+    ticket = t
+    h.committing = true
+    local ok, raw = h.core:commit(rows, t)
+    h.committing = ok ~= nil
+    return ok, raw
+  end)
+  if answer then
+    err = rows_of.error("commit", answer.rows, h)
+  elseif err.name == "_TIMED_OUT" and h.committing then
+    h.waiting[ticket] = answered
+    err.in_flight = true
+    err.message = err.message .. "; it may still take effect"
+  end
+  if err then return nil, err end
+  return true
+end
+
 local commit_options = { metadata = args.metadata, timeout = args.seconds }
 
 function group.commit(client, name, what, options)
@@ -55,18 +92,13 @@ function group.commit(client, name, what, options)
   local h, err = handle_of(client, "commit", name)
   if not h then return nil, err end
   local about = { op = "commit", topic = rows[1].topic, partition = #rows == 1 and rows[1].partition or nil }
-  local answer
-  answer, err = h:request(about, o.timeout or DEFAULT_TIMEOUT, function(ticket) return h.core:commit(rows, ticket) end)
-  if not answer then
-    if err.name == "_TIMED_OUT" then
-      err.in_flight = true
-      err.message = err.message .. "; it may still take effect"
-    end
-    return nil, err
-  end
-  err = rows_of.error("commit", answer.rows, h)
-  if err then return nil, err end
-  return true
+  local timeout = o.timeout or DEFAULT_TIMEOUT
+  local deadline = core.now() + timeout
+  local ok
+  ok, err = in_turn(h, about, timeout)
+  if not ok then return nil, err end
+  return ask.again(h, about, math.max(0, deadline - core.now()), function(seconds) return send(h, about, rows, seconds) end,
+    ask.policies.whole)
 end
 
 function group.committed(client, name, what, timeout)
@@ -80,10 +112,10 @@ function group.committed(client, name, what, timeout)
   if not h then return nil, err end
   local about = { op = "committed" }
   local answer
-  answer, err = h:request(about, timeout, function(ticket, ms)
+  answer, err = ask.request(h, about, timeout, function(ticket, ms)
     if what then return h.core:committed(what, ms, ticket) end
     return h.core:group_offsets(name, nil, ticket)
-  end)
+  end, what and ask.policies.sliced or ask.policies.whole)
   if not answer then return nil, err end
   local found = answer.rows
   if not what then
@@ -103,11 +135,8 @@ local function coordinator_address(json)
   return address
 end
 
-function group.coordinator(client, name, timeout)
-  args.check("coordinator", "group", name, args.group)
-  args.optional("coordinator", "timeout", timeout, args.seconds)
-  timeout = timeout or DEFAULT_TIMEOUT
-  local deadline = core.now() + timeout
+-- One look-up: a handle of its own begins at a broker chosen anew, and asks others while that one does not know.
+local function address_of(client, name, about, seconds, what)
   local address
   local options = options_of(client)
   options.on_stats = nil
@@ -115,19 +144,35 @@ function group.coordinator(client, name, timeout)
   local settings = settings_of(client, name, { ["statistics.interval.ms"] = STATISTICS })
   local h, err = handle.open("consumer", "coordinator", settings, options)
   if not h then return nil, err end
-  local ok, raised = pcall(h.await, h, function() return address end, deadline)
-  local late = h:late({ op = "coordinator" }, timeout, "no coordinator for group " .. core.show(name) .. " was found")
+  local ok, raised = pcall(h.await, h, function() return address end, core.now() + seconds)
+  local late = h:late(core.copy(about), seconds, what)
   h:close(core.now()) -- ends in the background
   if not ok then error(raised, 0) end
   if not address then return nil, late end
-  local brokers
-  brokers, err = client:brokers(math.max(0, deadline - core.now()))
+  return address
+end
+
+local function broker_at(client, name, address, seconds)
+  local brokers, err = client:brokers(seconds)
   if not brokers then return nil, err end
   for _, b in ipairs(brokers) do
     if ("%s:%d"):format(b.host, b.port) == address then return b end
   end
   return nil, errors.new { name = "COORDINATOR_NOT_AVAILABLE", op = "coordinator",
     message = ("the coordinator of group %s is at %s, which the metadata does not list"):format(core.show(name), address) }
+end
+
+function group.coordinator(client, name, timeout)
+  args.check("coordinator", "group", name, args.group)
+  args.optional("coordinator", "timeout", timeout, args.seconds)
+  timeout = timeout or DEFAULT_TIMEOUT
+  local about, what = { op = "coordinator" }, ("no coordinator for group %s was found"):format(core.show(name))
+  return ask.again(client.handles[1], about, timeout, function(seconds)
+    local deadline = core.now() + seconds
+    local address, err = address_of(client, name, about, seconds, what)
+    if not address then return nil, err end
+    return broker_at(client, name, address, math.max(0, deadline - core.now()))
+  end, nil, what)
 end
 
 function group.lag(client, name, timeout)

@@ -6,8 +6,9 @@ local args = require "kafka.args"
 
 local start = {}
 
--- librdkafka's numbers of named positions, for a partition whose ends cannot be asked yet.
-local BEGINNING, END, TAIL = -2, -1, -2000
+-- librdkafka's number of the first offset there is. That one means the same whenever the partition is read; the end does not, so
+-- it must be asked.
+local BEGINNING = -2
 
 local whole = args.integer(math.mininteger + 2001, math.maxinteger)
 
@@ -31,16 +32,10 @@ local function from_ends(what, earliest, latest)
   return math.max(earliest, latest + what)
 end
 
-local function by_name(what)
-  if what == "earliest" then return BEGINNING end
-  if what == "latest" then return END end
-  return TAIL + what
-end
-
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
 ---@param options table {committed, otherwise, deadline, leaderless}; committed fun(rows, seconds): rows, for "committed"
----@return integer|nil offset, or librdkafka's number of a named position where there is no leader to ask
+---@return integer|nil offset, or librdkafka's number of the first one where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
   local function left() return math.max(0, options.deadline - core.now()) end
@@ -52,11 +47,11 @@ function start.resolve(client, topic, partition, what, options)
   end
   what = math.tointeger(what) or what
   if math.type(what) == "integer" and what >= 0 then return what end
-  if options.leaderless then return by_name(what) end
+  if options.leaderless and what == "earliest" then return BEGINNING end
   local earliest, latest = client:watermarks(topic, partition, left())
   if not earliest then
     local err = latest
-    if err.category == "cluster" and err.action == "wait" then return by_name(what) end
+    if what == "earliest" and err.category == "cluster" and err.action == "wait" then return BEGINNING end
     return nil, err
   end
   return from_ends(what, earliest, latest)
