@@ -8,6 +8,7 @@ local loop = require "kafka.localcluster.loop"
 local options = require "kafka.localcluster.options"
 local places = require "kafka.localcluster.places"
 local ready = require "kafka.localcluster.ready"
+local topics = require "kafka.localcluster.topics"
 
 ---@class kafka.localcluster.Cluster
 ---@field brokers string "127.0.0.1:9092,127.0.0.1:9093": what clients are given
@@ -106,30 +107,9 @@ function Cluster:add_broker(timeout)
   return ok and broker, err
 end
 
----@param topic table
----@param deadline number
----@return true? ok
----@return table? err
-function Cluster:make_topic(topic, deadline)
-  local ok, err = self.row.create_topic(self, topic, deadline)
-  if not ok then
-    return nil, err
-  end
-  return ready.topic(self, topic, deadline)
-end
-
----Creates a topic and returns when every running broker knows a leader for each of its partitions.
----@param name string
----@param partitions integer? 1 unless told
----@param replication_factor integer? the number of brokers, but 3 at most, unless told
----@param config table<string, string|number|boolean>? the topic's settings
----@param timeout number? seconds; 30 unless told
----@return true? ok
----@return table? err
-function Cluster:create_topic(name, partitions, replication_factor, config, timeout)
-  self:check("create_topic", timeout)
-  local topic = options.topic(name, partitions, replication_factor, config, #self.members, "create_topic")
-  return self:make_topic(topic, options.deadline(timeout, 30))
+-- Documented in topics.lua.
+for name, method in pairs(topics) do
+  Cluster[name] = method
 end
 
 ---Runs Kafka's own tool for ACLs, on a secure cluster.

@@ -68,7 +68,7 @@ end
 ---@param args string[]
 ---@param deadline number
 ---@return true? ok
----@return table? err
+---@return string|table text what it wrote; an error without ok
 function M.run(java, sandbox, name, main, args, deadline)
   return sandbox:run(name, M.command(java, sandbox.folder, main, args), deadline)
 end

@@ -61,10 +61,14 @@ end
 ---@param config any
 ---@param known integer brokers that there are
 ---@param op string? the method
+---@param total string? what the number of partitions is called there, where it must be given
 ---@return table topic for the client
-function M.topic(name, count, copies, config, known, op)
+function M.topic(name, count, copies, config, known, op, total)
   op = op or OP
   args.topic(op, name)
+  if total then
+    args.check(op, total, count, partitions)
+  end
   args.optional(op, "partitions", count, partitions)
   args.optional(op, "replication_factor", copies, args.integer(1, known))
   args.optional(op, "config", config, args.table)
@@ -74,6 +78,40 @@ function M.topic(name, count, copies, config, known, op)
     replication_factor = math.tointeger(copies or math.min(known, 3)),
     config = config,
   }
+end
+
+---@param name any
+---@param op string the method
+function M.topic_name(name, op)
+  args.topic(op, name)
+end
+
+---@param name any
+---@param number any
+---@param op string the method
+---@return integer partition
+function M.partition(name, number, op)
+  args.topic(op, name)
+  return math.tointeger(args.check(op, "partition", number, args.partition))
+end
+
+---@param list any
+---@param last integer id of the last broker
+---@param op string the method
+---@return integer[] ids, each there once
+function M.replicas(list, last, op)
+  local ids, seen = args.list(op, "replicas", list, "a list of broker ids"), {}
+  if #ids == 0 then
+    args.fail(op, "replicas", "a list of at least one broker id", list)
+  end
+  for i, id in ipairs(ids) do
+    ids[i] = math.tointeger(args.check(op, ("replicas[%d]"):format(i), id, args.integer(1, last)))
+    if seen[ids[i]] then
+      args.fail(op, "replicas", "ids different from each other", ids[i])
+    end
+    seen[ids[i]] = true
+  end
+  return ids
 end
 
 ---@param what string
@@ -156,6 +194,11 @@ end
 function M.check(given, rows)
   local o = args.fields(OP, given, KNOWN)
   local row = generation(o.version or "4.3.1", rows)
+  for name, why in pairs(row.cannot) do
+    if o[name] then
+      M.misuse(("%s cannot be given: %s"):format(name, why))
+    end
+  end
   local count = math.tointeger(o.brokers or 1)
   ---@class kafka.localcluster.Plan
   return {

@@ -8,9 +8,21 @@ local M = {}
 local function nothing() end
 
 -- A broker that is just coming up refuses, resets and stalls: that is looked at here, not worth a line to anybody.
-local QUIET = { on_log = nothing, on_error = nothing, log_level = 0 }
+-- And a controller that was just killed must not be waited for.
+local QUIET = { on_log = nothing, on_error = nothing, log_level = 0, topic_metadata_refresh_interval_ms = 500 }
 
-local function connect(addresses, settings, timeout)
+---@param deadline number
+---@return number seconds that are left
+function M.left(deadline)
+  return math.max(0, deadline - machine.now())
+end
+
+---@param addresses string
+---@param settings table for the client
+---@param timeout number seconds
+---@return kafka.Client?
+---@return table? err
+function M.connect(addresses, settings, timeout)
   local options = { brokers = addresses, timeout = timeout }
   for _, more in ipairs { QUIET, settings } do
     for name, value in pairs(more) do
@@ -23,8 +35,8 @@ end
 -- What one broker tells, and nobody in its place: a client may pass a later request to a broker it has heard of.
 local function told(broker, settings, topic, timeout)
   local deadline = machine.now() + timeout
-  local client <close> = connect(("%s:%d"):format(broker.host, broker.port), settings, timeout)
-  local picture = client and client:metadata(topic, math.max(0, deadline - machine.now()))
+  local client <close> = M.connect(("%s:%d"):format(broker.host, broker.port), settings, timeout)
+  local picture = client and client:metadata(topic, M.left(deadline))
   return picture and picture.answered_by == broker.id and picture or nil
 end
 
@@ -45,6 +57,19 @@ function M.brokers(broker, settings, timeout)
   return ports
 end
 
+---A topic as a broker tells of it.
+---@param broker kafka.localcluster.Node
+---@param settings table for the client
+---@param topic string
+---@param timeout number seconds
+---@return boolean answered
+---@return kafka.Topic? topic nil where it knows none of that name
+function M.topic(broker, settings, topic, timeout)
+  local picture = told(broker, settings, topic, timeout)
+  local found = picture and picture:topic(topic)
+  return picture ~= nil, found and not found.err and found or nil
+end
+
 ---How many partitions of a topic have a leader, as a broker tells.
 ---@param broker kafka.localcluster.Node
 ---@param settings table for the client
@@ -52,36 +77,12 @@ end
 ---@param timeout number seconds
 ---@return integer count
 function M.leaders(broker, settings, topic, timeout)
-  local picture = told(broker, settings, topic, timeout)
-  local found = picture and picture:topic(topic)
+  local _, found = M.topic(broker, settings, topic, timeout)
   local count = 0
   for _, partition in ipairs(found and found.partitions or {}) do
     count = count + (partition.leader and 1 or 0)
   end
   return count
-end
-
----Creates a topic by a client's request, where a generation knows that request.
----@param cluster kafka.localcluster.Cluster
----@param topic { name: string, partitions: integer, replication_factor: integer, config: table? }
----@param deadline number
----@return true? ok
----@return table? err
-function M.create_topic(cluster, topic, deadline)
-  local function left()
-    return math.max(0, deadline - machine.now())
-  end
-  local client <close>, err = connect(cluster.brokers, cluster.row.probe, left())
-  if not client then
-    return nil, err
-  end
-  return client:create_topic {
-    name = topic.name,
-    partitions = topic.partitions,
-    replication_factor = topic.replication_factor,
-    config = topic.config,
-    timeout = left(),
-  }
 end
 
 return M

@@ -118,6 +118,11 @@ function Process:reach(state, deadline)
   end)
 end
 
+---@return string text all that it wrote since it was started
+function Process:said()
+  return ((self.log and machine.read(self.log) or ""):sub(self.log_start + 1))
+end
+
 ---@param lines integer? how many; 6 unless told
 ---@return string text the last lines it wrote since it was started; "it wrote nothing" when there are none
 function Process:last_words(lines)

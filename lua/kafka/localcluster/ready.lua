@@ -90,6 +90,23 @@ function M.answering(cluster, started, deadline)
   return ok, err or not ok and fault.timed_out(late .. " to answer") or nil
 end
 
+-- Waits until the topic, as each running broker shows it, fits.
+local function shown(cluster, name, what, deadline, fits)
+  local late
+  local ok = machine.wait(deadline, function()
+    for _, broker in ipairs(running(cluster)) do
+      late = broker.name
+      local left = math.max(0.1, math.min(2, deadline - machine.now()))
+      local answered, topic = probe.topic(broker, cluster.row.probe, name, left)
+      if not answered or not fits(topic) then
+        return nil
+      end
+    end
+    return true
+  end)
+  return ok, not ok and fault.timed_out(("%s, as %s shows it"):format(what, late or "a broker")) or nil
+end
+
 ---Waits until every running broker tells of a topic with a leader for each partition.
 ---@param cluster kafka.localcluster.Cluster
 ---@param topic { name: string, partitions: integer }
@@ -97,16 +114,65 @@ end
 ---@return true? ok
 ---@return table? err
 function M.topic(cluster, topic, deadline)
-  local ok = machine.wait(deadline, function()
-    for _, broker in ipairs(running(cluster)) do
-      local left = math.max(0.1, math.min(2, deadline - machine.now()))
-      if probe.leaders(broker, cluster.row.probe, topic.name, left) ~= topic.partitions then
-        return nil
-      end
+  return shown(cluster, topic.name, ("the leaders of topic %s"):format(topic.name), deadline, function(found)
+    local count = 0
+    for _, partition in ipairs(found and found.partitions or {}) do
+      count = count + (partition.leader and 1 or 0)
     end
-    return true
+    return count == topic.partitions
   end)
-  return ok, not ok and fault.timed_out(("the leaders of topic %s"):format(topic.name)) or nil
+end
+
+---Waits until a partition fits, as every running broker shows it.
+---@param cluster kafka.localcluster.Cluster
+---@param name string topic
+---@param partition integer
+---@param what string
+---@param deadline number
+---@param fits fun(row: kafka.TopicPartition): boolean
+---@return true? ok
+---@return table? err
+function M.placed(cluster, name, partition, what, deadline, fits)
+  return shown(cluster, name, ("%s of %s[%d]"):format(what, name, partition), deadline, function(topic)
+    local row = topic and topic:partition(partition)
+    return row and fits(row)
+  end)
+end
+
+---Waits until a topic fits, as the cluster itself has it.
+---@param cluster kafka.localcluster.Cluster
+---@param name string
+---@param what string
+---@param deadline number
+---@param fits fun(topic: kafka.Topic?): boolean?
+---@return true? ok
+---@return table? err
+function M.described(cluster, name, what, deadline, fits)
+  local ok, err = machine.wait(deadline, function()
+    local topic, wrong = cluster.row.verbs.describe(cluster, name, deadline)
+    if topic or wrong.name == "UNKNOWN_TOPIC_OR_PART" then
+      return fits(topic) or nil
+    end
+    return nil, wrong.action == "fix" and wrong or nil
+  end)
+  return ok, err or not ok and fault.timed_out(("%s of topic %s"):format(what, name)) or nil
+end
+
+---Waits until no running broker tells of a topic, and the cluster itself has none of that name.
+---@param cluster kafka.localcluster.Cluster
+---@param name string
+---@param deadline number
+---@return true? ok
+---@return table? err
+function M.gone(cluster, name, deadline)
+  local function none(topic)
+    return topic == nil
+  end
+  local ok, err = shown(cluster, name, ("the end of topic %s"):format(name), deadline, none)
+  if not ok then
+    return nil, err
+  end
+  return M.described(cluster, name, "the end", deadline, none)
 end
 
 return M

@@ -133,7 +133,7 @@ end
 ---@param command string[]
 ---@param deadline number
 ---@return true? ok
----@return table? err
+---@return string|table text what it wrote; an error without ok
 function Sandbox:run(name, command, deadline)
   local program, err = self:launch(name, command)
   if not program then
@@ -147,7 +147,7 @@ function Sandbox:run(name, command, deadline)
   if program:exit() ~= 0 then
     return nil, fault.new(("%s failed: %s"):format(name, program:last_words()))
   end
-  return true
+  return true, program:said()
 end
 
 ---@param program kafka.localcluster.Process one that has ended
