@@ -41,4 +41,5 @@
 return {
   ["4.3.1"] = require "kafka.localcluster.generations.kraft",
   ["3.9.2"] = require "kafka.localcluster.generations.zookeeper",
+  ["0.8.2.1"] = require "kafka.localcluster.generations.old",
 }
