@@ -132,7 +132,9 @@ end
 ---@param name string the group
 ---@param what table rows {topic, partition, offset, metadata} with the NEXT offset to read, or a message or a batch that
 ---  was handled
----@param options table|nil metadata string for rows that have none; timeout seconds (default 10)
+---@param options table|nil metadata string for rows that have none; timeout seconds (default 10); or on_commit
+---  fun(rows, err: kafka.Error|nil): does not wait, and is called within a later call on this client. One commit of a group is on
+---  its way at a time: an earlier one is waited for, or with on_commit refused with _PREV_IN_PROGRESS
 ---@return true|nil
 ---@return kafka.Error|nil UNKNOWN_MEMBER_ID where the group has live members; `in_flight` where only the wait ended
 ---rd_kafka_commit_queue

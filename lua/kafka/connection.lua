@@ -4,6 +4,7 @@
 local core = require "kafka.core"
 local args = require "kafka.args"
 local ask = require "kafka.ask"
+local await = require "kafka.await"
 local cluster = require "kafka.cluster"
 local errors = require "kafka.error"
 local handle = require "kafka.handle"
@@ -145,6 +146,16 @@ function Connection:watermarks(topic, partition, timeout)
   args.topic("watermarks", topic)
   args.check("watermarks", "partition", partition, args.partition)
   return ask.watermarks(h, "watermarks", topic, partition, timeout_of("watermarks", timeout))
+end
+
+---Waits until something may have come for this client: messages, answers, errors. For loops that look at several things in turn,
+---such as fetches with timeout 0.
+---@param timeout number seconds; it waits 0.1 s at most
+function Connection:wait(timeout)
+  local h = check(self, "wait")
+  args.check("wait", "timeout", timeout, args.seconds)
+  if not self.closed then await.pause(h, timeout) end
+  if not self.closed then self:serve() end
 end
 
 ---Something worth telling that is no call's failure: to on_error, else to the log.

@@ -81,17 +81,43 @@ local function send(h, about, rows, seconds)
   return true
 end
 
-local commit_options = { metadata = args.metadata, timeout = args.seconds }
+-- One commit that nobody waits for: its handler is called by a later call on the client.
+local function send_off(h, about, rows, on_commit)
+  if h.committing then
+    about.name, about.message = "_PREV_IN_PROGRESS", "an earlier commit of this group is not answered yet"
+    return nil, errors.new(about)
+  end
+  h:dispatch()
+  local ticket = h:ticket()
+  h.waiting[ticket] = function(payload)
+    h.committing = false
+    local err = payload.err and errors.from(payload.err, about) or rows_of.error("commit", payload.rows, h)
+    if not err then h:heard() end
+    on_commit(rows, err)
+  end
+  local ok, raw = h.core:commit(rows, ticket)
+  h.committing = ok ~= nil
+  if ok then return true end
+  h.waiting[ticket] = nil
+  h:done_with(ticket)
+  return nil, errors.from(raw, about)
+end
+
+local commit_options = { metadata = args.metadata, timeout = args.seconds, on_commit = args.func }
 
 function group.commit(client, name, what, options)
   args.check("commit", "group", name, args.group)
   local o = args.fields("commit", options, commit_options)
   local rows = rows_of.next("commit", what)
-  if #rows == 0 then return true end -- an empty batch moves nothing
+  if #rows == 0 then -- an empty batch moves nothing
+    if o.on_commit then o.on_commit(rows) end
+    return true
+  end
   for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
   local h, err = handle_of(client, "commit", name)
   if not h then return nil, err end
   local about = { op = "commit", topic = rows[1].topic, partition = #rows == 1 and rows[1].partition or nil }
+  if o.on_commit then return send_off(h, about, rows, o.on_commit) end
   local timeout = o.timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local ok

@@ -40,6 +40,14 @@ function kafka.connect(options)
   return require("kafka.client").open(options)
 end
 
+---Opens a reader: all partitions of topics, for months, whatever the cluster does; the options are told in reader.lua.
+---@param options table
+---@return kafka.Reader|nil
+---@return kafka.Error|nil
+function kafka.reader(options)
+  return require("kafka.reader").open(options)
+end
+
 ---A cluster inside this process, with faults to order; the options are told in mock.lua.
 ---@param options table|nil
 ---@return kafka.Mock

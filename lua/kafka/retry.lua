@@ -79,7 +79,8 @@ function retry.wanted(policy, err)
   return policy.actions[err.action] or policy.names[err.name] or false
 end
 
----Calls `f(seconds, attempt)` until it succeeds, its error does not call for another attempt, or the deadline leaves no time for one.
+---Calls `f(seconds, attempt)` until it succeeds, its error does not call for another attempt, or the deadline leaves no time for
+---one.
 ---@param policy kafka.RetryPolicy
 ---@param deadline number by the policy's clock
 ---@param sleep fun(seconds: number) waits, serving what is to be served meanwhile

@@ -1,0 +1,405 @@
+-- A reader: all partitions of one topic or several, read at their leaders without joining a group, for months. This file is its
+-- whole policy, on what kafka.connect offers everybody: copy it, and change what does not suit you.
+--
+--   where to start    start_rows: what was committed, else `start` and `otherwise`; added partitions from their first offset
+--   when to commit    keep: each `interval`, one commit at a time; what is left at close
+--   what has changed  tend: pictures of the cluster, and `act`, what is done about each kind of change
+--   is it the same?   verify: where other data may have taken the place of what was read
+--   a lost position   jump: expired, never there, cut off, or of another topic: by `on_reset`, else by the policy `reset`; always
+--                     reported
+--
+-- How messages are handed out is reader/handing.lua's, the bookkeeping reader/parts.lua's, what a caller may pass
+-- reader/options.lua's, and its methods are reader/face.lua's.
+
+local kafka = require "kafka"
+local args = require "kafka.args"
+local Reader = require "kafka.reader.face"
+local options = require "kafka.reader.options"
+local parts = require "kafka.reader.parts"
+
+local now, errors = kafka.now, kafka.errors
+
+local reader = {}
+
+local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
+local AGAIN = 1 -- seconds before what failed is tried again
+local DEFAULT_TIMEOUT = 10 -- seconds
+
+-- Where to start -----------------------------------------------------------------------------------------------------
+
+-- An error of the caller's own functions.
+local function foreign(name, why)
+  if errors.is(why) then return why end
+  why = why == nil and "it returned nothing" or tostring(why)
+  return errors.new { name = "_APPLICATION", op = "kafka.reader", message = name .. ": " .. why }
+end
+
+-- What was kept of these partitions: partition -> offset.
+local function kept_of(self, topic, numbers, timeout)
+  local rows, err = {}
+  for i, number in ipairs(numbers) do rows[i] = { topic = topic, partition = number } end
+  if self.o.group then
+    rows, err = self.k:committed(self.o.group, rows, timeout)
+  else
+    rows, err = self.o.load(rows)
+    if type(rows) ~= "table" then rows, err = nil, foreign("offsets.load", err) end
+  end
+  if not rows then return nil, err end
+  local kept = {}
+  for _, row in ipairs(rows) do
+    if row.topic == topic then kept[row.partition] = row.offset end
+  end
+  return kept
+end
+
+-- Where each partition is to begin. One of which nothing was kept while others of its topic were was added since, and nobody has
+-- read it: so from its first offset, whatever `otherwise` says.
+local function start_rows(self, topic, numbers, timeout)
+  local place, kept, err = self.o.start, {}
+  if place == "committed" then
+    kept, err = kept_of(self, topic, numbers, timeout)
+    if not kept then return nil, err end
+    place = next(kept) and "earliest" or self.o.otherwise
+  end
+  local at = {}
+  if type(place) == "table" then
+    local found
+    found, err = self.k:offsets_at(topic, place.time, timeout)
+    if not found then return nil, err end
+    for _, row in ipairs(found) do at[row.partition] = row.offset or "latest" end -- nothing as late as that
+  end
+  local rows = {}
+  for i, number in ipairs(numbers) do rows[i] = { partition = number, offset = kept[number] or at[number] or place } end
+  return rows, kept
+end
+
+local function open(self, topic, rows, timeout)
+  local all, err = self.k:partitions(topic, { offsets = rows, timeout = timeout })
+  if not all then return nil, err end
+  self.parts:add(topic, all, rows)
+  return true
+end
+
+-- Takes all topics up.
+local function begin(self, deadline)
+  local function left() return math.max(0, deadline - now()) end
+  for _, name in ipairs(self.o.topics) do
+    local topic, err = self.k:topic(name, left())
+    if not topic then return nil, err end
+    local numbers = {}
+    for i, p in ipairs(topic.partitions) do numbers[i] = p.partition end
+    local rows, kept = start_rows(self, name, numbers, left())
+    if not rows then return nil, kept end
+    local ok
+    ok, err = open(self, name, rows, left())
+    if not ok then return nil, err end
+    for _, p in ipairs(topic.partitions) do
+      local part = self.parts:find(name, p.partition)
+      part.isr, part.kept = p.isr, kept[p.partition]
+    end
+  end
+  return true
+end
+
+-- Commits ------------------------------------------------------------------------------------------------------------
+
+local function refusal(err)
+  if err.name == "UNKNOWN_MEMBER_ID" then
+    err.message = "the group has live members, and only they may commit for it: stop them, or give this reader a group of its own"
+  end
+  return err
+end
+
+-- Keeps rows, and waits until that is done.
+local function keep_now(self, rows, timeout)
+  if #rows == 0 then return true end
+  local ok, err
+  if self.o.save then
+    ok, err = self.o.save(rows)
+    if not ok then err = foreign("offsets.save", err) end
+  else
+    ok, err = self.k:commit(self.o.group, rows, { timeout = timeout })
+  end
+  if not ok then return nil, refusal(err) end
+  self.parts:keep(rows)
+  return true
+end
+
+-- A commit that nobody waited for: what will not pass by itself is the caller's next error, all else is tried again.
+local function failed(self, err)
+  if err.action == "wait" or err.action == "retry" then return self.k:tell(err) end
+  self.trouble = refusal(err)
+end
+
+-- Keeps what is handled where that is due, without waiting. One commit at a time, so that none overtakes another.
+local function keep(self)
+  if not self.o.auto or self.sending or now() < self.due then return end
+  self.due = now() + self.o.interval
+  local rows = self.parts:unkept(self.o.metadata)
+  if #rows == 0 then return end
+  local ok, err
+  if self.o.save then
+    ok, err = keep_now(self, rows)
+  else
+    self.sending = true
+    ok, err = self.k:commit(self.o.group, rows, { on_commit = function(_, wrong)
+      self.sending = false
+      if wrong then return failed(self, wrong) end
+      self.parts:keep(rows)
+    end })
+    if not ok then self.sending = false end
+  end
+  if not ok then failed(self, err) end
+end
+
+-- A lost position ----------------------------------------------------------------------------------------------------
+
+local function sentence(row, why)
+  local held = row.latest > row.earliest and ("the partition holds %d to %d"):format(row.earliest, row.latest - 1)
+    or ("the partition is empty, its next offset is %d"):format(row.latest)
+  local what
+  if why then
+    what = "is no position any more: " .. why
+  elseif row.from < row.earliest then
+    what = "is gone: retention took it, or its records were deleted"
+  else
+    what = "is not there: an unclean leader election cut the log, the topic was made anew, or it never was there"
+  end
+  return ("offset %d %s; %s"):format(row.from, what, held)
+end
+
+local answer = args.either(args.word("earliest", "latest", "error"), args.offset)
+
+-- Where to go on, after whoever is to know has been told: nil where the policy is to stop.
+local function decide(self, row)
+  local ends = { earliest = row.earliest, latest = row.latest }
+  row.to = ends[self.o.reset]
+  if self.o.on_reset then
+    local said = args.optional("on_reset", "its result", self.o.on_reset(row), answer)
+    if said == nil then return row.to end
+    return ends[said] or math.tointeger(said)
+  end
+  self.k:tell(errors.new { name = "OFFSET_OUT_OF_RANGE", op = "reader", topic = row.topic, partition = row.partition,
+    action = "wait", message = row.reason .. (row.to and ("; reading goes on at %d"):format(row.to) or "; reading stops") })
+  return row.to
+end
+
+-- Goes on elsewhere. What fails is tried again, also where the handler raised: the partition rests meanwhile.
+local function jump(self, part)
+  local lost = part.lost
+  if now() < (lost.again or 0) then return end
+  lost.again = now() + AGAIN
+  local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
+  if not earliest then return self.k:tell(latest) end
+  local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }
+  row.reason = sentence(row, lost.why)
+  local to = decide(self, row)
+  if self.closed or part.lost ~= lost then return end -- by the handler, which has closed the reader or sought
+  part.last, part.anchor = nil, nil
+  if not to then
+    part.lost = nil
+    part.stopped = errors.new { name = "OFFSET_OUT_OF_RANGE", op = "poll", topic = row.topic, partition = row.partition,
+      offset = row.from, earliest = earliest, latest = latest, message = row.reason .. "; seek to where to go on" }
+    return
+  end
+  local all = part.reading.all
+  local ok, err = all:seek(part.partition, to, LOOK_UP)
+  if ok then ok, err = all:resume(part.partition) end
+  if not ok then return self.k:tell(err) end
+  part.lost, part.next = nil, to
+end
+
+local function lose(part, from, why)
+  part.lost = part.lost or { from = from, why = why }
+  part.suspect = nil
+  part.reading.all:pause(part.partition) -- hands out nothing before it is decided
+end
+
+-- Whether what is before our position is still what was read: a message that was read a while ago is read once more. That it is
+-- no longer there (retention, compaction) says nothing.
+local function verify(self, part)
+  local why, anchor = part.suspect, part.anchor or part.last
+  local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
+  if not earliest then return end -- asked again a moment later
+  part.suspect = nil
+  if part.next > latest then return lose(part, part.next, why) end
+  if not anchor or anchor.offset < earliest then return end
+  local m, err = self.k:message(part.topic, part.partition, anchor.offset, LOOK_UP)
+  if m and (m.key ~= anchor.key or m.value ~= anchor.value or m.timestamp ~= anchor.timestamp) then
+    lose(part, part.next, ("%s, and offset %d now holds another message than was read"):format(why, anchor.offset))
+  elseif not m and err.name ~= "OFFSET_OUT_OF_RANGE" then
+    part.suspect = why
+  end
+end
+
+-- What has changed ---------------------------------------------------------------------------------------------------
+
+-- Takes up partitions that came to be while we read, from their first offset. Where there was a topic of that name before, its
+-- positions mean nothing here: each that we had moves, and is told of.
+local function appear(self, topic, count)
+  local rows, was = {}, self.gone[topic] or {}
+  for number = 0, count - 1 do
+    if not self.parts:find(topic, number) then rows[#rows + 1] = { partition = number, offset = "earliest" } end
+  end
+  self.later[topic] = nil
+  if #rows == 0 then return end
+  local ok, err = open(self, topic, rows, LOOK_UP)
+  if not ok then
+    self.later[topic] = count
+    return self.k:tell(err)
+  end
+  for number, old in pairs(was) do
+    local part = self.parts:find(topic, number)
+    if part and (old.next or 0) > 0 then lose(part, old.next, "the topic was deleted and created again") end
+  end
+  self.gone[topic] = nil
+end
+
+local function vanish(self, topic)
+  self.gone[topic] = self.parts:drop(topic) or self.gone[topic]
+  self.later[topic] = nil
+end
+
+local function doubt(part, why)
+  if part and part.next then part.suspect = part.suspect or why end
+end
+
+local function has(list, id)
+  for _, one in ipairs(list) do
+    if one == id then return true end
+  end
+  return false
+end
+
+local act = {}
+
+function act.topic_created(self, c) appear(self, c.topic, #c.to.partitions) end
+
+function act.topic_deleted(self, c) vanish(self, c.topic) end
+
+function act.topic_recreated(self, c)
+  vanish(self, c.topic)
+  appear(self, c.topic, #c.to.partitions)
+end
+
+function act.partitions_added(self, c) appear(self, c.topic, c.from + #c.to) end
+
+-- A leader that was in sync has all that was read.
+function act.leader(self, c)
+  local part = self.parts:find(c.topic, c.partition)
+  if not part or not part.isr or not c.to or has(part.isr, c.to) then return end
+  doubt(part, ("leader %s -> %d, which was not in sync: an unclean election"):format(c.from or "none", c.to))
+end
+
+function act.isr(self, c)
+  local part = self.parts:find(c.topic, c.partition)
+  if part then part.isr = c.to end
+end
+
+-- A topic made anew between two pictures shows, if at all, by other replicas.
+function act.replicas(self, c) doubt(self.parts:find(c.topic, c.partition), "the topic was made anew") end
+
+local function follow(self)
+  local change = self.watch:next(0)
+  while change do
+    if act[change.kind] then act[change.kind](self, change) end
+    if self.o.on_change then self.o.on_change(change) end
+    if self.closed then return end
+    change = self.watch:next(0)
+  end
+end
+
+-- All that is due between two batches.
+local function tend(self)
+  follow(self)
+  if self.closed then return end
+  local looks = now() >= self.look
+  if looks then
+    self.look = now() + AGAIN
+    for topic, count in pairs(self.later) do appear(self, topic, count) end
+  end
+  for _, part in ipairs { table.unpack(self.parts.list) } do
+    if looks and part.suspect and not part.lost then verify(self, part) end
+    if looks and not part.suspect then part.anchor = part.last end
+    if part.lost then jump(self, part) end
+    if self.closed then return end
+  end
+  keep(self)
+end
+
+-- Errors -------------------------------------------------------------------------------------------------------------
+
+-- What is said of a topic that is just going, or coming again: the pictures tell which.
+local missing = { UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true, _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_ID = true }
+
+-- The error of a fetch: what only the caller can mend is returned.
+local function understand(self, reading, err)
+  local part = err.partition and self.parts:find(reading.topic, err.partition)
+  if part and err.name == "OFFSET_OUT_OF_RANGE" then return lose(part, err.offset or part.next, part.suspect) end
+  if missing[err.name] then
+    for _, one in ipairs(self.parts.list) do
+      if one.topic == reading.topic then doubt(one, "the cluster did not know the topic for a moment") end
+    end
+  elseif err.action ~= "wait" and err.action ~= "retry" then
+    return err
+  end
+  self.k:tell(err)
+end
+
+-- Opening ------------------------------------------------------------------------------------------------------------
+
+---Opens a reader. Takes what kafka.connect takes (`brokers`, librdkafka's settings, on_error and so on), and:
+---  topic string, or topics list of strings
+---  group string: where offsets are committed; or offsets {load = fun(rows): rows|nil, reason, save = fun(rows): true|nil,
+---  reason}, a store of the caller's own for rows {topic, partition, offset, metadata}
+---  start "committed" (default with group or offsets), "earliest" (default without), "latest", an offset, -n for the last n,
+---  {time = ms}, "-1h" or an ISO 8601 time; otherwise: the same, where nothing was committed of a topic (default "earliest")
+---  commit "auto" (default) or "manual"; interval seconds between commits (default 5); metadata string kept beside the offsets
+---  reset "earliest" (default), "latest" or "error": what to do about a position that does not exist; on_reset fun(row): place
+---  is told of it, {topic, partition, from, to, reason, earliest, latest}, and may return "earliest", "latest", "error" or an
+---  offset to decide otherwise
+---  on_change fun(change: kafka.Change): what changes in the cluster, as k:watch tells it
+---  every seconds between two pictures of the cluster (default 1); timeout seconds until all is opened (default 10)
+---@param given table
+---@return kafka.Reader|nil
+---@return kafka.Error|nil
+function reader.open(given)
+  local o, connection = options.check(given)
+  local deadline = now() + (connection.timeout or DEFAULT_TIMEOUT)
+  local k, err = kafka.connect(connection)
+  if not k then return nil, err end
+  local self = setmetatable({
+    k = k,
+    o = o,
+    parts = parts.new(),
+    gone = {}, -- topic that was deleted -> its parts
+    later = {}, -- topic -> its number of partitions: some could not be taken up yet
+    held = nil, -- the batch that was fetched, `at` messages of which were handed out
+    at = 0,
+    hand = nil, -- the message or batch that is not handled yet
+    turn = 0, -- which reading comes next
+    due = now() + o.interval, -- when to commit
+    sending = false, -- whether a commit is on its way
+    look = now() + AGAIN, -- when to look at what is in doubt
+    trouble = nil, -- an error that the next call gives
+    closed = false,
+    fetch_options = { timeout = 0 },
+    -- The policy:
+    tend = tend,
+    keep = keep,
+    keep_now = o.keeps and keep_now or nil,
+    understand = understand,
+    is_waiting = function(r) return next(r.gone) ~= nil or next(r.later) ~= nil end,
+  }, Reader)
+  local ok
+  ok, err = begin(self, deadline)
+  if not ok then
+    k:close(0)
+    err.op = "kafka.reader"
+    return nil, err
+  end
+  self.watch = k:watch { topics = o.topics, groups = o.group and { o.group }, every = o.every }
+  return self
+end
+
+return reader

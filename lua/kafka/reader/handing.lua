@@ -1,0 +1,186 @@
+-- How a reader hands messages out: one at a time, by batches, in loops; and that what was handed out counts as handled once more
+-- is asked for. What is due beside that, and what an error means, is its policy: the functions `tend`, `keep`, `understand` and
+-- `is_waiting` of the object.
+
+local core = require "kafka.core"
+local args = require "kafka.args"
+local Batch = require("kafka.message").Batch
+
+local now = core.now
+
+local handing = {}
+
+local SLICE = 0.1 -- seconds: the longest wait between two looks at what is due
+
+---What was handed out is handled: the caller asks for more.
+function handing.settle(self)
+  local hand = self.hand
+  if not hand then return end
+  self.hand = nil
+  if hand ~= self.held then
+    local part = self.parts:find(hand.topic, hand.partition)
+    if part then part.next = hand.offset + 1 end
+    if self.at < self.held.n then return end
+  end
+  self.parts:handled(self.held.next) -- the ends of transactions behind its messages too
+  self.held = nil
+end
+
+---Drops what was fetched of a partition and not handed out.
+function handing.drop(self, topic, partition)
+  local rest, left = self.held, { n = 0, bytes = 0, next = {} }
+  if not rest then return end
+  for i = self.at + 1, rest.n do
+    local m = rest[i]
+    if m.topic ~= topic or m.partition ~= partition then
+      left.n = left.n + 1
+      left[left.n] = m
+    end
+  end
+  for _, row in ipairs(rest.next) do
+    if row.topic ~= topic or row.partition ~= partition then table.insert(left.next, row) end
+  end
+  self.held, self.at = setmetatable(left, Batch), 0
+  if left.n > 0 then return end
+  self.parts:handled(left.next)
+  self.held = nil
+end
+
+-- The next batch that is there, from each reading in turn.
+local function fetch(self, o)
+  local readings = self.parts.readings
+  local n = #readings
+  for i = 1, n do
+    local at = (self.turn + i) % n
+    local reading = readings[at + 1]
+    local batch, err = reading.all:fetch(o)
+    if batch then
+      reading.eof = batch.eof
+      if batch.n > 0 then
+        self.turn = at
+        self.parts:remember(batch)
+        return batch
+      end
+      self.parts:handled(batch.next) -- only the ends of transactions
+    else
+      err = self.understand(self, reading, err)
+      if err then return nil, err end
+    end
+  end
+end
+
+local function stopped(self)
+  local trouble = self.trouble
+  self.trouble = nil
+  if trouble then return trouble end
+  for _, part in ipairs(self.parts.list) do
+    if part.stopped then return part.stopped end
+  end
+end
+
+local function refill(self, o, deadline)
+  while not self.closed do
+    self.tend(self)
+    if self.closed then break end
+    local batch, err = nil, stopped(self)
+    if not err then batch, err = fetch(self, o) end
+    if batch or err then return batch, err end
+    local left = deadline - now()
+    if left <= 0 or self.stopping or self.closed then break end
+    self.k:wait(math.min(left, SLICE))
+  end
+end
+
+local function one(self, seconds)
+  handing.settle(self)
+  if not self.held then
+    local batch, err = refill(self, self.fetch_options, now() + seconds)
+    if not batch or self.closed then return nil, err end
+    self.held, self.at = batch, 0
+  else
+    self.keep(self)
+    if self.closed then return nil end
+  end
+  self.at = self.at + 1
+  self.hand = self.held[self.at]
+  return self.hand
+end
+
+-- What poll has left of a batch, as one.
+local function rest_of(self)
+  local rest = { n = self.held.n - self.at, bytes = 0, next = self.held.next, topic = self.held.topic, eof = self.held.eof }
+  table.move(self.held, self.at + 1, self.held.n, 1, rest)
+  for _, m in ipairs(rest) do rest.bytes = rest.bytes + #(m.key or "") + #(m.value or "") end
+  return setmetatable(rest, Batch)
+end
+
+local function many(self, seconds, o)
+  handing.settle(self)
+  local batch, err
+  if self.held then
+    batch = rest_of(self)
+  else
+    batch, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
+    if not batch or self.closed then return nil, err end
+  end
+  self.held, self.hand, self.at = batch, batch, batch.n
+  return batch
+end
+
+-- One caller at a time, and no handler: the message in hand would count as handled.
+local function alone(self, op, f, ...)
+  if self.busy then args.misuse(op, "another call of this reader is under way: handlers and other coroutines may not ask") end
+  self.busy = true
+  local results = table.pack(pcall(f, self, ...))
+  self.busy = false
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+---@param seconds number
+---@return kafka.Message|nil
+---@return kafka.Error|nil
+function handing.message(self, op, seconds) return alone(self, op, one, seconds) end
+
+---@param seconds number
+---@param o table {max, max_bytes}
+---@return kafka.Batch|nil
+---@return kafka.Error|nil
+function handing.batch(self, op, seconds, o) return alone(self, op, many, seconds, o) end
+
+-- Loops --------------------------------------------------------------------------------------------------------------
+
+-- Whether all that is known of was read: nothing is in doubt, and each partition was at its end.
+local function at_end(self)
+  for _, part in ipairs(self.parts.list) do
+    if part.lost or part.suspect then return false end
+  end
+  for _, reading in ipairs(self.parts.readings) do
+    if not reading.eof then return false end
+  end
+  return not self.is_waiting(self)
+end
+
+---A loop over what get(seconds) gives.
+---@param o table {idle, to_end}
+function handing.loop(self, op, o, get)
+  self.stopping = false
+  for _, reading in ipairs(self.parts.readings) do reading.eof = false end
+  local last = now()
+  return function()
+    while not (self.stopping or self.closed) do
+      local left = o.idle and last + o.idle - now() or math.huge
+      local value, err = get(o.to_end and math.min(left, SLICE) or left)
+      if err then error(err, 0) end
+      if value then
+        last = now()
+        return value
+      end
+      if left <= 0 or o.to_end and not self.closed and at_end(self) then break end
+    end
+    if not self.closed then alone(self, op, handing.settle) end
+    return nil
+  end
+end
+
+return handing

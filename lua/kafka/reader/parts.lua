@@ -1,0 +1,112 @@
+-- The partitions that a reader reads, and how far it is in each: what is handled, what of that is kept, by which messages the
+-- data is known. Bookkeeping only: nothing here asks anybody.
+
+local show = require "kafka.show"
+
+local Parts = {}
+Parts.__index = Parts
+
+---@class kafka.ReaderPart
+---@field topic string
+---@field partition integer
+---@field reading table {topic, all, eof}: what it is fetched with
+---@field next integer|nil the next offset after what is handled; nil: not known before the partition has a leader
+---@field kept integer|nil the offset that was last committed or saved
+---@field last table|nil the last message that was fetched: {offset, key, value, timestamp}
+---@field anchor table|nil the same, some time ago
+---@field isr integer[]|nil the replicas in sync, as last told
+---@field suspect string|nil why the data may be other than was read
+---@field lost table|nil {from, why}: its position does not exist
+---@field stopped kafka.Error|nil the same, until the caller decides
+
+local position_rows = show.list({ "topic", "partition", "offset" }, { none = "no partition is read" })
+
+local parts = {}
+
+function parts.new() return setmetatable({ list = {}, readings = {}, topics = {} }, Parts) end
+
+---@return kafka.ReaderPart|nil
+function Parts:find(topic, partition)
+  local of_topic = self.topics[topic]
+  return of_topic and of_topic[partition]
+end
+
+---Adds partitions that are fetched together.
+---@param all kafka.Partitions
+---@param rows {partition: integer}[]
+function Parts:add(topic, all, rows)
+  local reading = { topic = topic, all = all, eof = false }
+  self.readings[#self.readings + 1] = reading
+  self.topics[topic] = self.topics[topic] or {}
+  for _, row in ipairs(rows) do
+    local part = { topic = topic, partition = row.partition, reading = reading, next = all:position(row.partition) }
+    self.topics[topic][row.partition] = part
+    self.list[#self.list + 1] = part
+  end
+end
+
+---Closes what is read of a topic.
+---@return table<integer, kafka.ReaderPart>|nil its partitions
+function Parts:drop(topic)
+  for i = #self.readings, 1, -1 do
+    if self.readings[i].topic == topic then table.remove(self.readings, i).all:close() end
+  end
+  for i = #self.list, 1, -1 do
+    if self.list[i].topic == topic then table.remove(self.list, i) end
+  end
+  local was = self.topics[topic]
+  self.topics[topic] = nil
+  return was
+end
+
+---All before these offsets is handled.
+function Parts:handled(rows)
+  for _, row in ipairs(rows) do
+    local part = self:find(row.topic, row.partition)
+    if part then part.next = row.offset end
+  end
+end
+
+---What is handled and not kept yet.
+---@return {topic: string, partition: integer, offset: integer, metadata: string|nil}[]
+function Parts:unkept(metadata)
+  local rows = {}
+  for _, part in ipairs(self.list) do
+    if part.next and part.next ~= part.kept then
+      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = part.next, metadata = metadata }
+    end
+  end
+  return rows
+end
+
+---These rows are kept.
+function Parts:keep(rows)
+  for _, row in ipairs(rows) do
+    local part = self:find(row.topic, row.partition)
+    if part then part.kept = row.offset end
+  end
+end
+
+---Remembers the last message of each partition in a batch, to know the data by.
+function Parts:remember(batch)
+  for _, m in ipairs(batch) do self.topics[m.topic][m.partition].last = m end
+  for _, row in ipairs(batch.next) do
+    local part = self:find(row.topic, row.partition)
+    local m = part and part.last
+    -- A copy: the caller may change what it gets.
+    if m then part.last = { offset = m.offset, key = m.key, value = m.value, timestamp = m.timestamp } end
+  end
+end
+
+---@return {topic: string, partition: integer, offset: integer|nil}[] in order
+function Parts:positions()
+  local rows = {}
+  for i, part in ipairs(self.list) do rows[i] = { topic = part.topic, partition = part.partition, offset = part.next } end
+  table.sort(rows, function(a, b)
+    if a.topic ~= b.topic then return a.topic < b.topic end
+    return a.partition < b.partition
+  end)
+  return position_rows(rows)
+end
+
+return parts
