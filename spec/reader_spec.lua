@@ -1,5 +1,5 @@
--- The reader on the mock cluster: where it starts, what counts as handled, commits, loops, and what the mock can show of a cluster
--- that changes. The rest is in spec/real.
+-- The reader on the mock cluster: where it starts, what counts as handled, commits, loops, and what the mock can show of a
+-- cluster that changes. The rest is in spec/real.
 
 local kafka = require "kafka"
 local try = require "spec.support.try"
@@ -218,7 +218,8 @@ describe("a reader", function()
 
   it("says what is wrong with that store", function()
     local name = topic(1, { 3 })
-    local r, err = kafka.reader { brokers = mock.brokers, topic = name, offsets = { load = function() return nil, "disk on fire" end } }
+    local burns = { load = function() return nil, "disk on fire" end }
+    local r, err = kafka.reader { brokers = mock.brokers, topic = name, offsets = burns }
     assert.is_nil(r)
     assert.matches("offsets.load.*disk on fire", tostring(err))
     r = open { topic = name, offsets = { load = function(rows) return rows end, save = function() return nil, "full" end } }

@@ -306,7 +306,8 @@ function Handle:late(about, timeout, what)
     return errors.new(about)
   end
   about.name = "_TIMED_OUT"
-  about.message = ("%stimed out after %g s"):format(what and what .. ": " or "", timeout)
+  local seconds = timeout < 0.01 and timeout or (timeout * 100 + 0.5) // 1 / 100
+  about.message = ("%stimed out after %g s"):format(what and what .. ": " or "", seconds)
   about.cause = self:reason(timeout)
   return errors.new(about)
 end

@@ -23,6 +23,7 @@ local reader = {}
 
 local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
 local AGAIN = 1 -- seconds before what failed is tried again
+local REASON = 2 -- seconds that the pictures get to show why a position is behind the end
 local DEFAULT_TIMEOUT = 10 -- seconds
 
 -- Where to start -----------------------------------------------------------------------------------------------------
@@ -191,11 +192,16 @@ local function jump(self, part)
   lost.again = now() + AGAIN
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
   if not earliest then return self.k:tell(latest) end
+  local unclear = lost.from >= earliest and not lost.why and part.last
+  if unclear and now() < lost.since + REASON then
+    lost.again = now()
+    return
+  end
   local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }
   row.reason = sentence(row, lost.why)
   local to = decide(self, row)
   if self.closed or part.lost ~= lost then return end -- by the handler, which has closed the reader or sought
-  part.last, part.anchor = nil, nil
+  parts.forget(part)
   if not to then
     part.lost = nil
     part.stopped = errors.new { name = "OFFSET_OUT_OF_RANGE", op = "poll", topic = row.topic, partition = row.partition,
@@ -210,26 +216,33 @@ local function jump(self, part)
 end
 
 local function lose(part, from, why)
-  part.lost = part.lost or { from = from, why = why }
+  part.lost = part.lost or { from = from, why = why, since = now() }
   part.suspect = nil
   part.reading.all:pause(part.partition) -- hands out nothing before it is decided
 end
 
--- Whether what is before our position is still what was read: a message that was read a while ago is read once more. That it is
--- no longer there (retention, compaction) says nothing.
+-- Whether an offset still holds the message that was read there. That it is no longer there (retention, compaction) says nothing.
+local function is_same(self, part, was)
+  local m, err = self.k:message(part.topic, part.partition, was.offset, LOOK_UP)
+  if m then return m.key == was.key and m.value == was.value and m.timestamp == was.timestamp end
+  if err.name == "OFFSET_OUT_OF_RANGE" then return true end
+  return nil, err
+end
+
+-- Whether what is before our position is still what was read: messages that were read a while ago are read once more.
 local function verify(self, part)
-  local why, anchor = part.suspect, part.anchor or part.last
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
   if not earliest then return end -- asked again a moment later
-  part.suspect = nil
-  if part.next > latest then return lose(part, part.next, why) end
-  if not anchor or anchor.offset < earliest then return end
-  local m, err = self.k:message(part.topic, part.partition, anchor.offset, LOOK_UP)
-  if m and (m.key ~= anchor.key or m.value ~= anchor.value or m.timestamp ~= anchor.timestamp) then
-    lose(part, part.next, ("%s, and offset %d now holds another message than was read"):format(why, anchor.offset))
-  elseif not m and err.name ~= "OFFSET_OUT_OF_RANGE" then
-    part.suspect = why
+  if part.next > latest then return lose(part, part.next, part.suspect) end
+  for _, was in pairs(part.anchors) do
+    local same, err = nil, nil
+    if was.offset >= earliest then same, err = is_same(self, part, was) end
+    if err then return end
+    if same == false then
+      return lose(part, part.next, ("%s, and offset %d holds another message than was read"):format(part.suspect, was.offset))
+    end
   end
+  part.suspect = nil
 end
 
 -- What has changed ---------------------------------------------------------------------------------------------------
@@ -260,8 +273,14 @@ local function vanish(self, topic)
   self.later[topic] = nil
 end
 
+-- Something happened that may have put other data in the place of what was read; or tells why a position is lost.
 local function doubt(part, why)
-  if part and part.next then part.suspect = part.suspect or why end
+  if not part or not part.next then return end
+  if part.lost then
+    part.lost.why = part.lost.why or why
+  else
+    part.suspect = part.suspect or why
+  end
 end
 
 local function has(list, id)
@@ -313,14 +332,17 @@ end
 local function tend(self)
   follow(self)
   if self.closed then return end
+  if self.watch.pictures ~= self.pictures then
+    self.pictures = self.watch.pictures
+    self.parts:age()
+  end
   local looks = now() >= self.look
   if looks then
     self.look = now() + AGAIN
     for topic, count in pairs(self.later) do appear(self, topic, count) end
   end
   for _, part in ipairs { table.unpack(self.parts.list) } do
-    if looks and part.suspect and not part.lost then verify(self, part) end
-    if looks and not part.suspect then part.anchor = part.last end
+    if looks and part.suspect then verify(self, part) end
     if part.lost then jump(self, part) end
     if self.closed then return end
   end
@@ -381,6 +403,7 @@ function reader.open(given)
     due = now() + o.interval, -- when to commit
     sending = false, -- whether a commit is on its way
     look = now() + AGAIN, -- when to look at what is in doubt
+    pictures = 0, -- of the cluster, so far
     trouble = nil, -- an error that the next call gives
     closed = false,
     fetch_options = { timeout = 0 },

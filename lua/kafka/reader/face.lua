@@ -7,6 +7,7 @@ local errors = require "kafka.error"
 local handing = require "kafka.reader.handing"
 local log = require "kafka.log"
 local partitions = require "kafka.partition"
+local parts = require "kafka.reader.parts"
 local show = require "kafka.show"
 
 local now = core.now
@@ -141,7 +142,8 @@ function Reader:seek(topic, partition, where, timeout)
   if ok then ok, err = all:resume(partition) end -- a lost position rests until it is left
   if not ok then return nil, err end
   handing.drop(self, topic, partition)
-  part.lost, part.stopped, part.suspect, part.last, part.anchor = nil, nil, nil, nil, nil
+  parts.forget(part)
+  part.lost, part.stopped, part.suspect = nil, nil, nil
   part.next = all:position(partition)
   return true
 end

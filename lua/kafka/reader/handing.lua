@@ -58,7 +58,7 @@ local function fetch(self, o)
       reading.eof = batch.eof
       if batch.n > 0 then
         self.turn = at
-        self.parts:remember(batch)
+        self.parts:remember(batch, now())
         return batch
       end
       self.parts:handled(batch.next) -- only the ends of transactions

@@ -3,6 +3,8 @@
 
 local show = require "kafka.show"
 
+local SILENCE = 0.5 -- seconds without a message: so long there is no leader when one dies
+
 local Parts = {}
 Parts.__index = Parts
 
@@ -13,7 +15,9 @@ Parts.__index = Parts
 ---@field next integer|nil the next offset after what is handled; nil: not known before the partition has a leader
 ---@field kept integer|nil the offset that was last committed or saved
 ---@field last table|nil the last message that was fetched: {offset, key, value, timestamp}
----@field anchor table|nil the same, some time ago
+---@field anchors table[] the same, earlier: when the last two pictures of the cluster were taken, and before the last silence.
+---  By them the data is known again
+---@field heard number when it was fetched
 ---@field isr integer[]|nil the replicas in sync, as last told
 ---@field suspect string|nil why the data may be other than was read
 ---@field lost table|nil {from, why}: its position does not exist
@@ -31,6 +35,11 @@ function Parts:find(topic, partition)
   return of_topic and of_topic[partition]
 end
 
+---What was read of a partition says nothing any more.
+function parts.forget(part)
+  part.last, part.anchors = nil, {}
+end
+
 ---Adds partitions that are fetched together.
 ---@param all kafka.Partitions
 ---@param rows {partition: integer}[]
@@ -39,7 +48,8 @@ function Parts:add(topic, all, rows)
   self.readings[#self.readings + 1] = reading
   self.topics[topic] = self.topics[topic] or {}
   for _, row in ipairs(rows) do
-    local part = { topic = topic, partition = row.partition, reading = reading, next = all:position(row.partition) }
+    local part = { topic = topic, partition = row.partition, reading = reading, next = all:position(row.partition),
+      anchors = {}, heard = 0 }
     self.topics[topic][row.partition] = part
     self.list[#self.list + 1] = part
   end
@@ -88,13 +98,25 @@ function Parts:keep(rows)
 end
 
 ---Remembers the last message of each partition in a batch, to know the data by.
-function Parts:remember(batch)
-  for _, m in ipairs(batch) do self.topics[m.topic][m.partition].last = m end
-  for _, row in ipairs(batch.next) do
-    local part = self:find(row.topic, row.partition)
-    local m = part and part.last
+---@param now number
+function Parts:remember(batch, now)
+  local last = {}
+  for _, m in ipairs(batch) do last[m.partition] = m end
+  for partition, m in pairs(last) do
+    local part = self.topics[m.topic][partition]
+    if now - part.heard > SILENCE then part.anchors.silence = part.last end
+    part.heard = now
     -- A copy: the caller may change what it gets.
-    if m then part.last = { offset = m.offset, key = m.key, value = m.value, timestamp = m.timestamp } end
+    part.last = { offset = m.offset, key = m.key, value = m.value, timestamp = m.timestamp }
+  end
+end
+
+---Another picture of the cluster was taken. It may show what happened just before, and a broker may be late to know of it: so
+---two are kept.
+function Parts:age()
+  for _, part in ipairs(self.list) do
+    local anchors = part.anchors
+    if not part.suspect then anchors.older, anchors.newer = anchors.newer, part.last end
   end
 end
 
