@@ -50,7 +50,8 @@ local cases = {
   { DISCONNECTED .. " while requesting ApiVersion: might be caused by incorrect security.protocol configuration "
     .. "(connecting to a SSL "
     .. "listener?) or broker version is < 0.10 (see api.version.request) (after 2ms in state APIVERSION_QUERY)", {}, "security",
-    "the port speaks TLS, or is not Kafka's: set security.protocol to ssl (h:1)" },
+    "the port speaks TLS, or is not Kafka's: set security.protocol to ssl; an old broker, before 0.10? broker_version = "
+      .. '"0.8.2.1" (h:1)' },
   { "ssl://h:1/bootstrap: SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading (after 3ms in state "
     .. "SSL_HANDSHAKE)", tls, "security", NOT_TLS .. "plaintext (h:1)" },
   { "ssl://h:1/bootstrap: error:0A000126:SSL routines::unexpected eof while reading (after 3ms in state SSL_HANDSHAKE)",

@@ -18,8 +18,11 @@ local sliced = retry.policy { each = 3, names = { _TIMED_OUT = true } }
 -- For what librdkafka must not be asked twice at the same time: again only after an answer.
 local whole = retry.policy()
 
+-- For brokers that may answer only a moment later, and librdkafka that asks them no more by then.
+local impatient = retry.policy { each = 0.5, names = { _TIMED_OUT = true } }
+
 ---The policies by their names.
-ask.policies = { sliced = sliced, whole = whole }
+ask.policies = { sliced = sliced, whole = whole, impatient = impatient }
 
 local function never() return false end
 
@@ -62,12 +65,13 @@ function ask.request(h, about, timeout, start, policy)
 end
 
 ---@param what string|boolean a topic's name, true for all topics, false for brokers only
+---@param policy kafka.RetryPolicy|nil
 ---@return table|nil the core's metadata
 ---@return kafka.Error|nil
 ---rd_kafka_metadata
-function ask.metadata(h, op, what, timeout)
+function ask.metadata(h, op, what, timeout, policy)
   local about = { op = op, topic = type(what) == "string" and what or nil }
-  return ask.request(h, about, timeout, function(ticket, ms) return h.core:metadata(what, ms, ticket) end)
+  return ask.request(h, about, timeout, function(ticket, ms) return h.core:metadata(what, ms, ticket) end, policy)
 end
 
 -- Leaders are looked up in what librdkafka knows: where one did not answer it must look again.
@@ -133,6 +137,8 @@ end
 ---The first offsets at or after the timestamps (ms) that stand as the rows' offsets; no offset: nothing as late as that.
 ---rd_kafka_offsets_for_times
 function ask.times(h, op, rows, timeout)
+  local refused = h:refuses("offsets_at", { op = op, topic = rows[1].topic, partition = rows[1].partition })
+  if refused then return nil, refused end
   return about_rows(h, op, rows, timeout, function(ticket, ms) return h.core:offsets_for_times(rows, ms, ticket) end)
 end
 

@@ -3,10 +3,10 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
-local ask = require "kafka.ask"
 local config = require "kafka.config"
 local Connection = require "kafka.connection"
 local errors = require "kafka.error"
+local generation = require "kafka.generation"
 local group = require "kafka.group"
 local admin = require "kafka.admin"
 local one = require "kafka.partition"
@@ -24,6 +24,7 @@ Client.__tostring = Connection.__tostring
 local DEFAULT_TIMEOUT = 10 -- seconds
 
 local own_options = {
+  broker_version = generation.kind,
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
@@ -42,7 +43,8 @@ local opened = 0
 ---Connects to a cluster: waits for the first answer of a broker.
 ---@param options table librdkafka's settings, `brokers`, and: timeout seconds (default 10), loop the luv module or
 ---  fun(fd, seconds), oauth_token fun(config): table|nil, reason|nil (docs/security.md), and the handlers of docs/handlers.md:
----  on_error fun(err), on_log fun(line), on_stats fun(table), on_throttle fun(note)
+---  on_error fun(err), on_log fun(line), on_stats fun(table), on_throttle fun(note); broker_version "0.8.2.1" of brokers before
+---  0.10 (docs/old-brokers.md)
 ---@return kafka.Client|nil
 ---@return kafka.Error|nil
 local function open(options)
@@ -55,7 +57,7 @@ local function open(options)
   if not h then return nil, err end
   local timeout = mine.timeout or DEFAULT_TIMEOUT
   local ok
-  ok, err = ask.metadata(h, "kafka.connect", false, timeout)
+  ok, err = self:metadata_of("kafka.connect", false, timeout)
   if ok then return self end
   err.op = "kafka.connect"
   if err.name == "_TIMED_OUT" or err.name == "_TRANSPORT" then
@@ -115,6 +117,8 @@ function Client:offsets_at(topic, timestamp, timeout)
   args.topic("offsets_at", topic)
   args.check("offsets_at", "timestamp", timestamp, args.timestamp)
   timeout = Connection.timeout_of("offsets_at", timeout)
+  local refused = h:refuses("offsets_at", { op = "offsets_at", topic = topic })
+  if refused then return nil, refused end
   local deadline = now() + timeout
   local found, err = self:topic(topic, timeout)
   if not found then return nil, err end

@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local generation = require "kafka.generation"
 local oauth = require "kafka.oauth"
 
 local config = {}
@@ -291,6 +292,7 @@ function config.split(op, options, own, role)
     end
   end
   if mine.on_stats and not settings["statistics.interval.ms"] then settings["statistics.interval.ms"] = STATISTICS end
+  mine.broker_version = generation.settle(op, mine.broker_version, settings, role)
   oauth.check(op, mine.oauth_token, settings)
   for name, value in pairs(fixed) do settings[name] = value end
   settings["client.software.version"] = require("kafka.version")

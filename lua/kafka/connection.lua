@@ -7,6 +7,7 @@ local ask = require "kafka.ask"
 local await = require "kafka.await"
 local cluster = require "kafka.cluster"
 local errors = require "kafka.error"
+local generation = require "kafka.generation"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local retry = require "kafka.retry"
@@ -94,10 +95,21 @@ local timeout_of = Connection.timeout_of
 
 -- Questions -----------------------------------------------------------------------------------------------------------
 
+---Metadata as the core gives it. An old broker knows of no other until there is a topic, and librdkafka, after two more attempts,
+---no longer asks. The first look-up of a group's coordinator, which every handle makes, has the broker create one: so these are
+---asked again sooner.
+---@param what string|boolean a topic's name, true for all topics, false for brokers only
+---@return table|nil
+---@return kafka.Error|nil
+function Connection:metadata_of(op, what, timeout)
+  local policy = generation.is_old(self.options.broker_version) and ask.policies.impatient or ask.policies.sliced
+  return ask.metadata(self.handles[1], op, what, timeout, policy)
+end
+
 ---Metadata as a picture.
 ---@param what string|boolean a topic's name, true for all topics, false for brokers only
 function Connection:ask(op, what, timeout)
-  local raw, err = ask.metadata(self.handles[1], op, what, timeout)
+  local raw, err = self:metadata_of(op, what, timeout)
   if not raw then return nil, err end
   return cluster.picture(raw)
 end

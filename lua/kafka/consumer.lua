@@ -9,6 +9,7 @@ local backlog = require "kafka.backlog"
 local commits = require "kafka.commits"
 local config = require "kafka.config"
 local errors = require "kafka.error"
+local generation = require "kafka.generation"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local membership = require "kafka.membership"
@@ -30,6 +31,7 @@ local PATIENT = 0x020300ff -- librdkafka below aborts where a cooperative member
 local ENDING = 0x020601ff -- librdkafka below never ends where a subscribed topic was deleted
 
 local own_options = {
+  broker_version = generation.kind,
   topics = args.worded("a topic or a list of topics", args.either(args.string, args.table)),
   on_assign = args.func,
   on_revoke = args.func,
@@ -90,6 +92,7 @@ end
 ---  on_commit fun(rows, err)|nil outcome of the commits that nobody waits for
 ---  on_error fun(err)|nil, on_log fun(line)|nil, on_stats fun(table)|nil, on_throttle fun(note)|nil
 ---  loop table|function|nil the luv module, or fun(fd, seconds)
+---  broker_version string|nil "0.8.2.1" of brokers before 0.10 (docs/old-brokers.md)
 ---@return kafka.Consumer|nil
 ---@return kafka.Error|nil
 ---rd_kafka_new, rd_kafka_subscribe
@@ -163,6 +166,8 @@ end
 function Consumer:subscribe(topics)
   local h = check(self, "subscribe")
   topics = check_topics("subscribe", topics)
+  local refused = h:refuses("groups", { op = "subscribe" })
+  if refused then return nil, refused end
   local group = self.membership
   if not group.subscribed and #self.parts.list > 0 then
     args.misuse("subscribe", "partitions are assigned by hand: assign({}) gives them back first")

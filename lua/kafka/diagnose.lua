@@ -33,7 +33,8 @@ function diagnose.certificate(code, depth)
   return text
 end
 
-local TLS_PORT = "the port speaks TLS, or is not Kafka's: set security.protocol to {tls}"
+local TLS_PORT = "the port speaks TLS, or is not Kafka's: set security.protocol to {tls}; an old broker, before 0.10?"
+  .. ' broker_version = "0.8.2.1"'
 local NO_TLS = "the port does not speak TLS: set security.protocol to {plain}"
 
 -- What librdkafka guesses from a connection that ends early. A broker that goes down ends them too, so it counts only while no
@@ -44,7 +45,7 @@ local guesses = {
   "connecting to a PLAINTEXT broker listener",
   "SSL routines::unexpected eof.*SSL_HANDSHAKE",
 }
-local BROKEN = { "", "the broker ended the connection, as one that goes down does", "network", "retry" }
+local BROKEN = { "", "the broker ended the connection, as one that goes down does{old}", "network", "retry" }
 
 -- pattern of librdkafka's text, the sentence, category, action. {1} is what the pattern captured, {name} one of the facts.
 -- The first row that fits counts.
@@ -122,6 +123,8 @@ function diagnose.facts(settings, version, version_name)
     plain = login and "sasl_plaintext" or "plaintext",
     login = tls and "sasl_ssl" or "sasl_plaintext",
     nologin = tls and "ssl" or "plaintext",
+    old = settings["api.version.request"] == "false"
+      and (", or Kafka 4 to a client with broker_version %s"):format(settings["broker.version.fallback"] or "0.10") or "",
     scram = version < 0x020601ff and ("; Kafka 4 takes no SCRAM from librdkafka below 2.6.1, and this is " .. version_name) or "",
     clientcertificate = certificate and "it took none that was given" or "set ssl.certificate.location and ssl.key.location",
   }

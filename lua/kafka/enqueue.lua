@@ -49,6 +49,16 @@ local function hand_over(h, topic, value, o, ticket)
   end
 end
 
+-- What old brokers would drop of messages, without a word: by the name of the option, and of the list of them.
+local lost_by_old = { { "headers", "headers", "headers" }, { "timestamp", "timestamp", "timestamps" } }
+
+local function refused_by_brokers(h, op, topic, o)
+  for _, row in ipairs(lost_by_old) do
+    local err = (o[row[2]] ~= nil or o[row[3]] ~= nil) and h:refuses(row[1], { op = op, topic = topic })
+    if err then return err end
+  end
+end
+
 ---Serves what has come, and hands over one message.
 ---@param delivery table the producer's
 ---@param o table|nil checked options: key, partition, timestamp, headers, timeout
@@ -57,6 +67,8 @@ end
 ---@return kafka.Error|nil not accepted; raises where a handler raised meanwhile: not accepted either
 function enqueue.one(delivery, topic, value, o, ticket)
   local h = delivery.handle
+  local err = o and h.broker_version and refused_by_brokers(h, "produce", topic, o)
+  if err then return nil, err end
   local ok, raw = hand_over(h, topic, value, o, ticket)
   if ok then return true end
   if raw.name == "_QUEUE_FULL" and not (o and o.timeout == 0) then
@@ -130,6 +142,12 @@ function enqueue.many(delivery, topic, values, options)
   h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
   h:dispatch()
   if n == 0 then return 0 end
+  local err = h.broker_version and refused_by_brokers(h, "produce_many", topic, o)
+  if err then
+    err.accepted, err.refused = 0, refused_rows {}
+    for i = 1, n do err.refused[i] = { index = i, err = err } end
+    return nil, err
+  end
   local ticket, reporting = tickets(delivery, topic, o, n)
   local run = { at = 1, n = n, refused = {}, deadline = now() + (o.timeout or DEFAULT_TIMEOUT), reporting = reporting }
   repeat

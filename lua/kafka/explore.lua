@@ -240,7 +240,10 @@ local function begin(client, topic, ranges, from, deadline)
   local rows, err
   if time then
     rows, err = client:offsets_at(topic, math.max(time, EPOCH), left(deadline))
-    if not rows then return nil, err end
+    if not rows then
+      err.op = "find"
+      return nil, err
+    end
   end
   local at = {}
   for _, row in ipairs(rows or {}) do at[row.partition] = row.offset end

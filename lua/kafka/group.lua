@@ -114,6 +114,8 @@ function group.commit(client, name, what, options)
     return true
   end
   for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
+  local refused = client.handles[1]:refuses("commits", { op = "commit" })
+  if refused then return nil, refused end
   local h, err = handle_of(client, "commit", name)
   if not h then return nil, err end
   local about = { op = "commit", topic = rows[1].topic, partition = #rows == 1 and rows[1].partition or nil }
@@ -132,6 +134,8 @@ function group.committed(client, name, what, timeout)
   args.optional("committed", "timeout", timeout, args.seconds)
   if what ~= nil then what = rows_of.copy("committed", what, false) end
   timeout = timeout or DEFAULT_TIMEOUT
+  local refused = client.handles[1]:refuses(what and "commits" or "all_offsets", { op = "committed" })
+  if refused then return nil, refused end
   -- All that a group has is told on any connection: to ask about many groups opens none for each.
   local h, err = client.handles[1], nil
   if what then h, err = handle_of(client, "committed", name) end
@@ -192,6 +196,8 @@ function group.coordinator(client, name, timeout)
   args.check("coordinator", "group", name, args.group)
   args.optional("coordinator", "timeout", timeout, args.seconds)
   timeout = timeout or DEFAULT_TIMEOUT
+  local refused = client.handles[1]:refuses("commits", { op = "coordinator" })
+  if refused then return nil, refused end
   local about, what = { op = "coordinator" }, ("no coordinator for group %s was found"):format(core.show(name))
   return ask.again(client.handles[1], about, timeout, function(seconds)
     local deadline = core.now() + seconds
@@ -206,7 +212,10 @@ function group.lag(client, name, timeout)
   timeout = args.optional("lag", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout
   local rows, err = group.committed(client, name, nil, timeout)
-  if not rows then return nil, err end
+  if not rows then
+    err.op = "lag"
+    return nil, err
+  end
   local list, total = {}, 0
   for _, row in ipairs(rows) do
     if row.offset then

@@ -11,6 +11,7 @@ local config = require "kafka.config"
 local diagnose = require "kafka.diagnose"
 local errors = require "kafka.error"
 local events = require "kafka.events"
+local generation = require "kafka.generation"
 local json = require "kafka.json"
 local log = require "kafka.log"
 
@@ -54,8 +55,10 @@ end
 ---@param kind "producer"|"consumer"|"member"
 ---@param op string for errors
 ---@param settings table<string, string> librdkafka's names
----@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by, oauth_token, stranger}
+---@param options table {loop, on_error, on_log, on_stats, on_throttle, opened_by, oauth_token, stranger, broker_version}
 function handle.open(kind, op, settings, options)
+  local refused = generation.setting_refusal(options.broker_version, settings, op)
+  if refused then return nil, refused end
   if options.on_stats then
     local readable, why = json.available()
     if not readable then return nil, errors.new { name = "_NOT_CONFIGURED", op = op, message = "on_stats: " .. why } end
@@ -99,6 +102,7 @@ function handle.over(client, options, title)
       throttle = options.on_throttle,
     },
     oauth_token = options.oauth_token,
+    broker_version = options.broker_version, -- of brokers that do not tell what they serve
     stranger = options.stranger, -- its group is made up: that nobody may read in it means nothing
     facts = NO_FACTS, -- what the words of its errors need to know
     reports = nil, -- a producer's: reports:take_report(ticket, report)
@@ -290,6 +294,14 @@ end
 ---A broker has answered: what was wrong is no more.
 function Handle:heard()
   self.answered, self.unsolved = true, false
+end
+
+---The error that refuses a feature which the brokers do not have; nil where they have it.
+---@param feature string
+---@param about table {op, topic, partition}
+---@return kafka.Error|nil
+function Handle:refuses(feature, about)
+  return self.broker_version and generation.refusal(self.broker_version, feature, about)
 end
 
 -- Waiting ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ local Delivery = require "kafka.delivery"
 local enqueue = require "kafka.enqueue"
 local errors = require "kafka.error"
 local flushing = require "kafka.flushing"
+local generation = require "kafka.generation"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local sending = require "kafka.sending"
@@ -25,6 +26,7 @@ Producer.__name = "kafka.Producer"
 local handles = setmetatable({}, { __mode = "k" })
 
 local own_options = {
+  broker_version = generation.kind,
   on_delivery = args.func,
   on_error = args.func,
   on_log = args.func,
@@ -56,6 +58,7 @@ local message_options = {
 ---  on_throttle fun(note: kafka.Throttle) a broker makes this client wait, or no longer
 ---  oauth_token fun(config: string): table|nil, string|nil a token for sasl.mechanism OAUTHBEARER: {token: string, expires:
 ---    number seconds since the epoch, principal: string|nil, extensions: table<string, string>|nil}, or nil and the reason
+---  broker_version string|nil "0.8.2.1" of brokers before 0.10 (docs/old-brokers.md)
 ---  loop the luv module, or fun(fd: integer, seconds: number) that waits and may yield
 ---@return kafka.Producer|nil
 ---@return kafka.Error|nil what librdkafka refused, such as a certificate file that cannot be read

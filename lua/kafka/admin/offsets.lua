@@ -157,6 +157,8 @@ end
 local function at_time(client, op, row, time, deadline)
   local h = client.handles[1]
   local about = { op = op, topic = row.topic, partition = row.partition }
+  local refused = h:refuses("offsets_at", about)
+  if refused then return nil, refused end
   local answer, err = h:request(about, math.max(0, deadline - core.now()), function(ticket, ms)
     return h.core:offsets_for_times({ { topic = row.topic, partition = row.partition, offset = time } }, ms, ticket)
   end)

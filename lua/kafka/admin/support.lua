@@ -4,6 +4,7 @@
 
 local core = require "kafka.core"
 local errors = require "kafka.error"
+local generation = require "kafka.generation"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 
@@ -61,8 +62,20 @@ local function look(client, op, deadline)
   return { serves = next(serves) and serves or nil, mock = cluster ~= nil and cluster:find "^mockCluster" ~= nil }
 end
 
+-- Of brokers that do not tell, by their version.
+local function by_version(version)
+  local serves = {}
+  for number, row in pairs(names) do serves[number] = generation.reaches(version, row[2]) end
+  return { serves = serves, mock = false }
+end
+
 local function known(client, op, deadline)
   if client.support then return client.support end
+  local version = client.options.broker_version
+  if generation.is_old(version) then
+    client.support = by_version(version)
+    return client.support
+  end
   local found, err = look(client, op, deadline)
   client.support = found
   return found, err
