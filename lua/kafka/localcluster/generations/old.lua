@@ -57,9 +57,7 @@ return {
   support = { shared.zookeeper },
   -- One that finds its name still taken after a crash waits by itself until ZooKeeper ends the session of the one before.
   broker = { name = "broker", main = "kafka.Kafka", properties = broker, files = shared.no_files },
-  -- A broker knows of no other until there is a topic. The look-up of a group's coordinator, which every client of ours begins
-  -- with, has it make the one for offsets.
-  probe = { api_version_request = false, broker_version_fallback = "0.8.2.1" },
+  probe = { broker_version = "0.8.2.1" },
   verbs = {
     create_topic = tools.create_topic(TOPICS),
     describe = tools.describe(TOPICS), -- in the brokers' metadata the in-sync replicas are stale
