@@ -2,7 +2,7 @@
 --
 --   lua5.4 north_face.lua                 on a mock cluster of two brokers in this process
 --   BROKERS=host:port lua5.4 ...          on a cluster of yours (it makes a topic of its own there)
---   KAFKA=4.3.1 lua5.4 ...                on two real brokers that it starts on this machine
+--   KAFKA=4.3.1 lua5.4 ...                on two real brokers that it starts on this machine; also 3.9.2 and 0.8.2.1
 --
 -- Says what it sees at each step, checks its own result, and exits 1 where that is wrong.
 
@@ -23,6 +23,7 @@ end
 -- A cluster -----------------------------------------------------------------------------------------------------------
 
 local cluster -- nil where it is somebody else's
+local broker_version -- of those that it starts, which old ones do not tell
 local brokers = os.getenv "BROKERS"
 local version = os.getenv "KAFKA"
 if brokers and brokers ~= "" then
@@ -31,6 +32,7 @@ if brokers and brokers ~= "" then
 elseif version and version ~= "" then
   print("starting two brokers of Kafka " .. version .. " on this machine ...")
   cluster = assert(kafka.localcluster { version = version, brokers = 2, topics = { first = 2 } })
+  broker_version = version
   brokers = cluster.brokers
 else
   print("a mock cluster of two brokers in this process")
@@ -46,7 +48,8 @@ local function tell(err)
   told[err.name] = true
 end
 
-local k <close> = assert(kafka.connect { brokers = brokers, timeout = 30, on_error = tell, on_log = function() end })
+local k <close> = assert(kafka.connect { brokers = brokers, broker_version = broker_version, timeout = 30, on_error = tell,
+  on_log = function() end })
 if not cluster then assert(k:create_topic { name = topic, partitions = 2 }) end
 
 -- What is there, and who leads it -------------------------------------------------------------------------------------
@@ -56,7 +59,8 @@ for _, broker in ipairs(assert(k:brokers())) do print(broker) end
 local t = assert(k:topic(topic))
 print(t)
 
-local p = assert(kafka.producer { brokers = brokers, on_log = function() end, on_error = function() end })
+local p = assert(kafka.producer { brokers = brokers, broker_version = broker_version, on_log = function() end,
+  on_error = function() end })
 
 -- Numbered messages, in turn to partition 0 and 1.
 local function produce(from, to)
@@ -104,7 +108,7 @@ part:close()
 
 step "a second client resumes there"
 do
-  local k2 <close> = assert(kafka.connect { brokers = brokers })
+  local k2 <close> = assert(kafka.connect { brokers = brokers, broker_version = broker_version })
   local resumed <close> = assert(k2:partition(topic, 0, { group = GROUP }))
   local more = assert(resumed:fetch { max_bytes = 1000, timeout = 10 })
   print("its first message: " .. tostring(more[1]))

@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local ask = require "kafka.ask"
 local config = require "kafka.config"
 local Connection = require "kafka.connection"
 local errors = require "kafka.error"

@@ -1,32 +1,30 @@
--- The contract on real brokers: what the mock cannot show, or shows too kindly.
+-- The contract on real brokers of each generation: what the mock cannot show, or shows too kindly.
 
 require "spec.support.luv"
 local kafka = require "kafka"
+local generations = require "spec.support.generations"
 
-local cluster
+local kind, cluster -- the generation under test, and brokers of it
 
 local function connect(options)
   options = options or {}
-  options.brokers, options.timeout = cluster.brokers, 20
-  options.on_log = options.on_log or function() end
-  options.on_error = options.on_error or function() end
-  return assert(kafka.connect(options))
+  options.timeout = 20
+  return assert(kafka.connect(kind:with(cluster.brokers, options)))
 end
 
-local function producer(options)
-  options = options or {}
-  options.brokers = cluster.brokers
-  options.on_log = options.on_log or function() end
-  options.on_error = options.on_error or function() end
-  return assert(kafka.producer(options))
-end
+local function producer(options) return assert(kafka.producer(kind:with(cluster.brokers, options))) end
 
 local topics = 0
 local function topic(partitions, replication_factor, config)
-  topics = topics + 1
-  local name = "real-" .. topics
-  assert(cluster:create_topic(name, partitions, replication_factor, config))
-  return name
+  -- A broker that was paused may have lost its session, and not be back yet.
+  local deadline = kafka.now() + 20
+  while true do
+    topics = topics + 1
+    local name = "real-" .. topics
+    local ok, err = cluster:create_topic(name, partitions, replication_factor, config)
+    if ok then return name end
+    assert(kafka.now() < deadline, err)
+  end
 end
 
 -- Reads until `n` messages have come or the time is over.
@@ -48,12 +46,16 @@ local function wait_for(seconds, f)
   end
 end
 
-describe("real brokers", function()
-  setup(function() cluster = assert(kafka.localcluster { version = "4.3.1", brokers = 2 }) end)
+generations.each(describe, "real brokers", function(generation)
+  setup(function()
+    kind, cluster = generation, generation:cluster()
+  end)
   teardown(function() cluster:close() end)
 
   it("let the README's whole demo climb the north face", function()
-    local pipe = assert(io.popen("KAFKA= BROKERS=" .. cluster.brokers .. " lua5.4 examples/north_face.lua 2>&1"))
+    -- It makes a topic of its own on brokers that let a client do so; else it starts others.
+    local where = kind.can.admin and "KAFKA= BROKERS=" .. cluster.brokers or "BROKERS= KAFKA=" .. kind.version
+    local pipe = assert(io.popen(where .. " lua5.4 examples/north_face.lua 2>&1"))
     local text = pipe:read "a"
     assert.is_true(pipe:close(), text)
     assert.matches("read 4000 of 4000, 0 lost, 0 repeated", text)
@@ -67,11 +69,17 @@ describe("real brokers", function()
     local headers = { { "a", "1" }, { "b", "" }, { "a", nil }, { "a", "\0" }, { "", "empty name" } }
     assert(p:produce(name, nil, { key = "tombstone" }))
     assert(p:produce(name, "", { key = "" }))
-    assert(p:produce(name, "a\0b", { key = "\0", headers = headers, timestamp = 1700000000123 }))
+    kind:allowed("headers", p:produce(name, "x", { headers = headers }))
+    kind:allowed("timestamps", p:produce(name, "x", { timestamp = 1700000000123 }))
+    assert(p:produce(name, "a\0b", { key = "\0", headers = kind.can.headers and headers or nil,
+      timestamp = kind.can.timestamps and 1700000000123 or nil }))
     assert(p:produce(name, big))
     assert(p:flush(20))
     local part <close> = assert(k:partition(name, 0))
-    local m = read(part, 4, 20)
+    local m = read(part, kind.can.headers and 6 or 4, 20)
+    for i = #m, 1, -1 do
+      if m[i].value == "x" then table.remove(m, i) end
+    end
     assert.equal(4, #m)
     assert.is_nil(m[1].value)
     assert.equal("tombstone", m[1].key)
@@ -79,9 +87,9 @@ describe("real brokers", function()
     assert.equal("", m[2].key)
     assert.equal("a\0b", m[3].value)
     assert.equal("\0", m[3].key)
-    assert.equal(1700000000123, m[3].timestamp)
-    assert.same(headers, m[3].headers)
-    assert.equal("\0", m[3]:header "a")
+    assert.equal(kind.can.timestamps and 1700000000123 or nil, m[3].timestamp)
+    assert.same(kind.can.headers and headers or nil, m[3].headers)
+    assert.equal(kind.can.headers and "\0" or nil, m[3]:header "a")
     assert.is_nil(m[4].key)
     assert.is_true(m[4].value == big)
   end)
@@ -90,11 +98,16 @@ describe("real brokers", function()
     local name = topic(1, 1)
     local p <close> = producer()
     local k <close> = connect()
-    for i = 1, 10 do assert(p:produce(name, "v", { timestamp = 1700000000000 + i * 1000 })) end
+    for i = 1, 10 do
+      assert(p:produce(name, "v", { timestamp = kind.can.timestamps and 1700000000000 + i * 1000 or nil }))
+    end
     assert(p:flush(20))
     assert.same({ 0, 10 }, { k:watermarks(name, 0) })
-    assert.equal(4, assert(k:offsets_at(name, 1700000004500))[1].offset)
-    assert.is_nil(assert(k:offsets_at(name, 1800000000000))[1].offset)
+    local rows = kind:allowed("offsets_at", k:offsets_at(name, 1700000004500))
+    if rows then
+      assert.equal(4, rows[1].offset)
+      assert.is_nil(assert(k:offsets_at(name, 1800000000000))[1].offset)
+    end
   end)
 
   it("keep a group's offsets, all of them to be had, with the lag", function()
@@ -104,16 +117,19 @@ describe("real brokers", function()
     for i = 0, 299 do assert(p:produce(name, "v", { partition = i % 3 })) end
     assert(p:flush(20))
     local group = "group of " .. name
-    assert.equal("_NO_OFFSET", select(2, k:lag(group)).name)
-    assert(k:commit(group, { { topic = name, partition = 0, offset = 40, metadata = "note" },
-      { topic = name, partition = 2, offset = 100 } }))
-    local rows = assert(k:committed(group))
-    table.sort(rows, function(a, b) return a.partition < b.partition end)
-    assert.same({ { topic = name, partition = 0, offset = 40, metadata = "note" },
-      { topic = name, partition = 2, offset = 100 } }, rows)
-    local total, list = assert(k:lag(group))
-    assert.equal(60, total)
-    assert.equal(2, #list)
+    if kind.can.all_offsets then assert.equal("_NO_OFFSET", select(2, k:lag(group)).name) end
+    local wanted = { { topic = name, partition = 0, offset = 40, metadata = "note" },
+      { topic = name, partition = 2, offset = 100 } }
+    assert(k:commit(group, wanted))
+    assert.same(wanted, assert(k:committed(group, { { topic = name, partition = 0 }, { topic = name, partition = 2 } })))
+    local rows = kind:allowed("all_offsets", k:committed(group))
+    local total, list = k:lag(group)
+    if kind:allowed("all_offsets", total, list) then
+      table.sort(rows, function(a, b) return a.partition < b.partition end)
+      assert.same(wanted, rows)
+      assert.equal(60, total)
+      assert.equal(2, #list)
+    end
     local coordinator = assert(k:coordinator(group))
     assert.is_true(coordinator.id == 1 or coordinator.id == 2)
   end)
@@ -123,8 +139,12 @@ describe("real brokers", function()
     local name = topic(1, 1)
     local ok, err = k:create_topic { name = name }
     assert.is_nil(ok)
-    assert.equal("TOPIC_ALREADY_EXISTS", err.name)
-    assert.equal("INVALID_REPLICATION_FACTOR", select(2, k:create_topic { name = name .. "x", replication_factor = 9 }).name)
+    if kind.can.admin then
+      assert.equal("TOPIC_ALREADY_EXISTS", err.name)
+      assert.equal("INVALID_REPLICATION_FACTOR", select(2, k:create_topic { name = name .. "x", replication_factor = 9 }).name)
+    else
+      kind:allowed("admin", ok, err)
+    end
     assert.equal("UNKNOWN_TOPIC_OR_PART", select(2, k:topic "no-such-topic").name)
   end)
 
@@ -142,7 +162,7 @@ describe("real brokers", function()
     assert(p:flush(20))
     local part <close> = assert(k:partition(name, 0))
     assert.equal(1, #assert(part:fetch { max_messages = 1 }))
-    for i = 1, 100 do
+    for i = 1, 40 do
       local at = (i * 7919) % 19000
       assert(part:seek(at))
       local batch = assert(part:fetch { max_bytes = i % 2 * 2000, timeout = 5 })
@@ -224,7 +244,7 @@ describe("real brokers", function()
     local p <close> = producer()
     local part <close> = assert(k:partition(name, 0))
     local leader = assert(wait_for(20, function()
-      local row = assert(k:topic(name)):partition(0)
+      local row = assert(cluster:describe(name)):partition(0)
       return #row.isr == 2 and row.leader
     end))
     for i = 0, 999 do assert(p:produce(name, tostring(i))) end

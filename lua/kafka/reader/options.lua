@@ -4,6 +4,7 @@
 local core = require "kafka.core"
 local args = require "kafka.args"
 local config = require "kafka.config"
+local generation = require "kafka.generation"
 local moment = require "kafka.moment"
 local start = require "kafka.start"
 
@@ -38,6 +39,7 @@ local own = {
 
 -- What the connection takes beside librdkafka's settings.
 local passed = {
+  broker_version = generation.kind,
   on_error = args.func,
   on_log = args.func,
   on_stats = args.func,
