@@ -9,16 +9,21 @@ local generations = {}
 -- What a client may do on each; where a word is missing it is refused.
 local NEW = "admin all_offsets groups headers idempotence offsets_at timestamps transactions zstd"
 
+-- Settings by which brokers look each second at what retention is to take.
+local EXPIRING = { ["log.retention.check.interval.ms"] = 1000, ["log.initial.task.delay.ms"] = 1000 }
+
 local ALL = {
-  { version = "4.3.1", can = NEW },
-  { version = "3.9.2", can = NEW },
-  { version = "0.8.2.1", can = "", options = { broker_version = "0.8.2.1" } },
+  { version = "4.3.1", can = NEW, expiring = EXPIRING },
+  { version = "3.9.2", can = NEW, expiring = EXPIRING },
+  { version = "0.8.2.1", can = "", options = { broker_version = "0.8.2.1" },
+    expiring = { ["log.retention.check.interval.ms"] = 1000 } },
 }
 
 ---@class spec.Generation
 ---@field version string
 ---@field can table<string, boolean>
 ---@field options table what constructors of clients are given
+---@field expiring table settings of a cluster whose retention acts soon
 local Generation = {}
 Generation.__index = Generation
 
