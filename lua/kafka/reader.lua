@@ -23,7 +23,7 @@ local reader = {}
 
 local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
 local AGAIN = 1 -- seconds before what failed is tried again
-local REASON = 2 -- seconds that the pictures get to show why a position is behind the end
+local REASON = 10 -- seconds that the next two pictures get to show why a position does not exist
 local DEFAULT_TIMEOUT = 10 -- seconds
 
 -- Where to start -----------------------------------------------------------------------------------------------------
@@ -192,9 +192,10 @@ local function jump(self, part)
   lost.again = now() + AGAIN
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
   if not earliest then return self.k:tell(latest) end
+  lost.pictures = lost.pictures or self.pictures
   local unclear = lost.from >= earliest and not lost.why and part.last
-  if unclear and now() < lost.since + REASON then
-    lost.again = now()
+  if unclear and self.pictures < lost.pictures + 2 and now() < lost.since + REASON then
+    lost.again = now() + AGAIN / 4
     return
   end
   local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }

@@ -176,7 +176,9 @@ generations.each(describe, "a reader", function(generation)
       assert(cluster:elect(name, 0, 30))
     end))
     assert.equal(others[2], leader_of(name))
-    assert.is_string(heard(told, quote(name .. "[0] leader ") .. ".* %-> " .. others[2]), table.concat(told, "\n"))
+    local function told_of() return heard(told, quote(name .. "[0] leader ") .. ".* %-> " .. others[2]) end
+    read(r, 10, told_of)
+    assert.is_string(told_of(), table.concat(told, "\n"))
   end)
 
   it("reads added partitions from their first offset, also where it began at the end", function()
@@ -208,6 +210,7 @@ generations.each(describe, "a reader", function(generation)
     assert.same(numbers(101, 140), read(r, 30, count(40)))
     local line = heard(told, quote(name .. "[0] 20 -> 0: "))
     assert.matches("the topic was deleted and created again", line, 1, true)
+    assert.is_nil(r:poll(0)) -- the last is handled
     assert(r:close(20))
     assert.equal(40, committed("anew " .. name, name))
   end)
@@ -246,6 +249,7 @@ generations.each(describe, "a reader", function(generation)
     fill(name, 6, 10)
     assert.same(numbers(6, 10), read(r, 30, count(5)))
     assert.is_string(heard(told, "^cluster reachable again"), table.concat(told, "\n"))
+    assert.is_nil(r:poll(0))
     assert(r:close(20))
     assert.equal(10, committed("down " .. name, name))
   end)
@@ -326,6 +330,8 @@ generations.each(describe, "a reader", function(generation)
         assert(p:flush(20))
       end
       assert.equal(50, #read(r, 20, count(50)))
+      -- What is read is known again by what pictures showed: the followers are not in sync any more.
+      read(r, 10, function() return heard(told, quote(name) .. "%[0%] isr .* %-> " .. leader .. "$") or not kind.can.admin end)
       if late then read(r, 2, count(1)) end
       assert(cluster:broker(leader):kill())
       for _, f in ipairs(followers) do assert(f:start(30)) end
@@ -336,7 +342,8 @@ generations.each(describe, "a reader", function(generation)
         return line
       end)
       assert.is_string(line, table.concat(told, "\n"))
-      assert.matches("not in sync: an unclean election", line, 1, true)
+      -- Old brokers go on telling of replicas as in sync that are not.
+      assert.matches(kind.can.admin and "not in sync: an unclean election" or "unclean", line, 1, true)
       for _, v in ipairs(read(r, 20, count(late and 200 or 100))) do values[#values + 1] = v end
       assert.equal("1", values[#values - (late and 199 or 99)])
       assert(cluster:broker(leader):start(30))
