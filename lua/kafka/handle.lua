@@ -117,6 +117,7 @@ function handle.over(client, options, title)
     fatal = nil, -- the fatal error that ended this client's use
     fatal_words = {}, -- name of a fatal error -> a better sentence
     seen = {}, -- name of an error event -> true
+    all_down_at = 0, -- when librdkafka last told that no broker can be reached
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     left = false, -- whether records or a failure wait for the next dispatch
@@ -324,18 +325,18 @@ function Handle:late(about, timeout, what)
   return errors.new(about)
 end
 
----Sends a request and waits for its answer.
+---Sends a request, whose answer comes while this handle is served.
 ---@param about table {op, topic, partition}: what an error is about
 ---@param timeout number seconds; below 0, where a deadline has passed: 0
 ---@param start fun(ticket:integer, ms:number):any, table|nil sends it
----@return table|nil payload
+---@return table|nil pending `answer` is there once it has come; `deadline` is when it must have; then `result`
 ---@return kafka.Error|nil
-function Handle:request(about, timeout, start)
+function Handle:begin(about, timeout, start)
   timeout = math.max(0, timeout)
   self:dispatch()
-  local answer
-  local ticket = self:ticket()
-  self.waiting[ticket] = function(payload) answer = payload end
+  local pending = { about = about, timeout = timeout, ticket = self:ticket(), answer = nil, deadline = nil }
+  local ticket = pending.ticket
+  self.waiting[ticket] = function(payload) pending.answer = payload end
   local called, ok, raw = pcall(start, ticket, timeout * 1000.0)
   if not called or not ok then
     self.waiting[ticket] = nil
@@ -343,18 +344,37 @@ function Handle:request(about, timeout, start)
     if not called then error(ok, 0) end
     return nil, errors.from(raw, about)
   end
-  self:await(function() return answer end, core.now() + timeout + GRACE)
+  pending.deadline = core.now() + timeout + GRACE
+  return pending
+end
+
+---What became of a request: its answer, or an error where that is one or has not come.
+---@param pending table as `begin` gave it
+---@return table|nil payload
+---@return kafka.Error|nil
+function Handle:result(pending)
+  local about, answer = pending.about, pending.answer
   if not answer then
-    self.waiting[ticket] = false -- the answer may still come; nobody wants it
-    return nil, self:late(about, timeout)
+    self.waiting[pending.ticket] = false -- the answer may still come; nobody wants it
+    return nil, self:late(about, pending.timeout)
   end
   if answer.err then
-    about.cause, about.user = about.cause or self:reason(timeout), self.facts.user
-    if answer.err.name == "_TIMED_OUT" then return nil, self:late(about, timeout) end
+    about.cause, about.user = about.cause or self:reason(pending.timeout), self.facts.user
+    if answer.err.name == "_TIMED_OUT" then return nil, self:late(about, pending.timeout) end
     return nil, errors.from(answer.err, about)
   end
   self:heard()
   return answer
+end
+
+---Sends a request and waits for its answer: `begin` and `result` in one.
+---@return table|nil payload
+---@return kafka.Error|nil
+function Handle:request(about, timeout, start)
+  local pending, err = self:begin(about, timeout, start)
+  if not pending then return nil, err end
+  self:await(function() return pending.answer end, pending.deadline)
+  return self:result(pending)
 end
 
 -- The end ------------------------------------------------------------------------------------------------------------
