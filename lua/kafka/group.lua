@@ -165,19 +165,43 @@ local function coordinator_address(json)
   return address
 end
 
--- One look-up: a handle of its own begins at a broker chosen anew, and asks others while that one does not know.
-local function address_of(client, name, about, seconds, what)
-  local address
+---A connection that goes on telling a group's coordinator.
+---@param client table
+---@param op string
+---@param name string
+---@param again integer|nil milliseconds after which it looks again at one that it knows (default: librdkafka's 10 minutes)
+---@return {handle: table, address: string|nil}|nil its handle must be served; address "host:port", nil where none is known
+---@return kafka.Error|nil
+function group.lookout(client, op, name, again)
+  local self = {}
   local options = options_of(client)
   options.on_stats = nil
-  options.on_stats_text = function(json) address = coordinator_address(json) or address end
-  local settings = settings_of(client, name, { ["statistics.interval.ms"] = STATISTICS })
-  local h, err = handle.open("consumer", "coordinator", settings, options)
-  if not h then return nil, err end
-  local ok, raised = pcall(h.await, h, function() return address end, core.now() + seconds)
+  options.on_stats_text = function(json) self.address = coordinator_address(json) end
+  local extra = { ["statistics.interval.ms"] = STATISTICS }
+  if again then extra["coordinator.query.interval.ms"] = tostring(again) end
+  local err
+  self.handle, err = handle.open("consumer", op, settings_of(client, name, extra), options)
+  if not self.handle then return nil, err end
+  return self
+end
+
+---The broker at an address of a lookout's, of these.
+---@return kafka.Broker|nil
+function group.broker_at(address, brokers)
+  for _, b in ipairs(brokers) do
+    if ("%s:%d"):format(b.host, b.port) == address then return b end
+  end
+end
+
+-- One look-up: a handle of its own begins at a broker chosen anew, and asks others while that one does not know.
+local function address_of(client, name, about, seconds, what)
+  local look, err = group.lookout(client, "coordinator", name)
+  if not look then return nil, err end
+  local h = look.handle
+  local ok, address = pcall(h.await, h, function() return look.address end, core.now() + seconds)
   local late = h:late(core.copy(about), seconds, what)
   h:close(core.now()) -- ends in the background
-  if not ok then error(raised, 0) end
+  if not ok then error(address, 0) end
   if not address then return nil, late end
   return address
 end
@@ -185,9 +209,8 @@ end
 local function broker_at(client, name, address, seconds)
   local brokers, err = client:brokers(seconds)
   if not brokers then return nil, err end
-  for _, b in ipairs(brokers) do
-    if ("%s:%d"):format(b.host, b.port) == address then return b end
-  end
+  local found = group.broker_at(address, brokers)
+  if found then return found end
   return nil, errors.new { name = "COORDINATOR_NOT_AVAILABLE", op = "coordinator",
     message = ("the coordinator of group %s is at %s, which the metadata does not list"):format(core.show(name), address) }
 end
