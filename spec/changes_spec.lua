@@ -61,6 +61,41 @@ describe("between two pictures", function()
     assert.equal("first deleted and created again, 2 partitions", tostring(changes.between(old, new)[1]))
   end)
 
+  describe("where both know the ends of a partition", function()
+    local function between(before, after)
+      local old, new = picture(), picture()
+      for name, value in pairs(before) do old.topics[1].partitions[2][name] = value end
+      for name, value in pairs(after) do new.topics[1].partitions[2][name] = value end
+      local list = {}
+      for i, c in ipairs(changes.between(old, new)) do list[i] = tostring(c) end
+      return list
+    end
+    local AGAIN = { "first deleted and created again, 2 partitions" }
+
+    it("a first offset that is lower means another topic", function()
+      assert.same(AGAIN, between({ earliest = 40, latest = 100 }, { earliest = 0, latest = 200 }))
+    end)
+    it("an end below the former first offset does too", function()
+      assert.same(AGAIN, between({ earliest = 40, latest = 100 }, { earliest = 40, latest = 39 }))
+    end)
+    it("an end that is lower may be truncation", function()
+      assert.same({}, between({ earliest = 0, latest = 100 }, { earliest = 0, latest = 60 }))
+    end)
+    it("offsets that one of them does not know say nothing", function()
+      assert.same({}, between({ earliest = 40, latest = 100 }, {}))
+      assert.same({}, between({}, { earliest = 0, latest = 0 }))
+    end)
+  end)
+
+  it("that a cluster was silent changes no picture", function()
+    local list = { changes.new { kind = "unreachable", err = { message = "nobody", cause = { message = "refused" } } },
+      changes.new { kind = "unreachable", err = { message = "nobody" } }, changes.new { kind = "reachable", seconds = 1.26 } }
+    assert.equal("cluster unreachable: nobody; last: refused", tostring(list[1]))
+    assert.equal("cluster unreachable: nobody", tostring(list[2]))
+    assert.equal("cluster reachable again after 1.3 s", tostring(list[3]))
+    assert.same(changes.copy(picture()), changes.apply(picture(), list))
+  end)
+
   it("a change keeps nothing of the pictures", function()
     local old, new = picture(), picture { topics = {} }
     local list = changes.between(new, old)

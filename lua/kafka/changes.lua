@@ -1,7 +1,8 @@
 -- What changed between two pictures of a cluster, as a list of changes that print themselves, and the way back: a picture with
 -- changes applied. Pure: nothing here asks anybody.
 --
--- A picture is what `k:metadata()` gives; `coordinators`, a table group -> broker id, may stand beside it.
+-- A picture is what `k:metadata()` gives; `coordinators`, a table group -> broker id, may stand beside it. A topic may have its
+-- `id`, a partition its `earliest` and `latest` offsets.
 
 local changes = {}
 
@@ -10,6 +11,8 @@ local changes = {}
 ---@field topic string|nil
 ---@field partition integer|nil
 ---@field group string|nil
+---@field err kafka.Error|nil of "unreachable": why
+---@field seconds number|nil of "reachable": how long nobody answered
 ---@field from any what it was
 ---@field to any what it is
 local Change = { __name = "kafka.Change" }
@@ -35,12 +38,22 @@ local lines = {
   leader = function(c) return ("%s leader %s -> %s"):format(place(c), c.from or "none", c.to or "none") end,
   replicas = function(c) return ("%s replicas %s -> %s"):format(place(c), ids(c.from), ids(c.to)) end,
   isr = function(c) return ("%s isr %s -> %s"):format(place(c), ids(c.from), ids(c.to)) end,
+  unreachable = function(c)
+    local cause = c.err.cause
+    return "cluster unreachable: " .. c.err.message .. (cause and "; last: " .. cause.message or "")
+  end,
+  reachable = function(c) return ("cluster reachable again after %.1f s"):format(c.seconds) end,
 }
 
 function Change:__tostring() return lines[self.kind](self) end
 
+---One change, of what no two pictures show.
+---@param fields table
+---@return kafka.Change
+function changes.new(fields) return setmetatable(fields, Change) end
+
 local function change(list, fields)
-  list[#list + 1] = setmetatable(fields, Change)
+  list[#list + 1] = changes.new(fields)
 end
 
 -- Copies, so that a change keeps nothing of the pictures it was made of.
@@ -50,7 +63,8 @@ local function copy_list(list) return table.move(list or {}, 1, #(list or {}), 1
 local function copy_broker(b) return { id = b.id, host = b.host, port = b.port, rack = b.rack } end
 
 local function copy_partition(p)
-  return { partition = p.partition, leader = p.leader, replicas = copy_list(p.replicas), isr = copy_list(p.isr) }
+  return { partition = p.partition, leader = p.leader, replicas = copy_list(p.replicas), isr = copy_list(p.isr),
+    earliest = p.earliest, latest = p.latest }
 end
 
 local function copy_topic(t)
@@ -113,9 +127,21 @@ local function partition(list, topic, old, new)
   if not same_set(old.isr, new.isr) then note("isr", copy_list(old.isr), copy_list(new.isr)) end
 end
 
--- A topic that another one has taken the place of: its id is another, where the picture knows ids, or it has lost partitions.
+-- Offsets that no partition comes back to, where both pictures know them: the first one only ever rises, and truncation leaves
+-- what is below it alone.
+local function begins_anew(old, new)
+  if not (old.earliest and new.earliest) then return false end
+  return new.earliest < old.earliest or (new.latest or math.huge) < old.earliest
+end
+
+-- A topic that another one has taken the place of: its id is another, where the picture knows ids, it has lost partitions, or a
+-- partition begins where it cannot.
 local function is_another(old, new)
-  return #new.partitions < #old.partitions or (old.id and new.id and old.id ~= new.id) or false
+  if #new.partitions < #old.partitions or old.id and new.id and old.id ~= new.id then return true end
+  for i, p in ipairs(old.partitions) do
+    if begins_anew(p, new.partitions[i]) then return true end
+  end
+  return false
 end
 
 local function topic(list, old, new)
@@ -220,6 +246,8 @@ local apply = {
   leader = of_partition "leader",
   replicas = of_partition "replicas",
   isr = of_partition "isr",
+  unreachable = function() end,
+  reachable = function() end,
 }
 
 ---A copy of a picture, of plain tables.
