@@ -58,7 +58,10 @@ local function open(options)
   local timeout = mine.timeout or DEFAULT_TIMEOUT
   local ok
   ok, err = self:metadata_of("kafka.connect", false, timeout)
-  if ok then return self end
+  if ok then
+    self.is_mock = ok.cluster_id ~= nil and ok.cluster_id:find "^mockCluster" ~= nil
+    return self
+  end
   err.op = "kafka.connect"
   if err.name == "_TIMED_OUT" or err.name == "_TRANSPORT" then
     err.message = ("no broker of %s answered: timed out after %g s"):format(self.brokers_setting, timeout)
@@ -192,6 +195,14 @@ end
 function Client:partitions(topic, options)
   Connection.check(self, "partitions")
   return require("kafka.partitions").open(self, topic, options)
+end
+
+-- Watching -----------------------------------------------------------------------------------------------------------
+
+---What changes in the cluster, one change at a time. See watcher.lua.
+function Client:watch(options)
+  Connection.check(self, "watch")
+  return require("kafka.watcher").open(self, options)
 end
 
 -- At a prompt -------------------------------------------------------------------------------------------------------
