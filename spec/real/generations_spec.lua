@@ -3,6 +3,7 @@
 require "spec.support.luv"
 local kafka = require "kafka"
 local generations = require "spec.support.generations"
+local page = require "spec.support.page"
 local probe = require "kafka.localcluster.probe"
 local try = require "spec.support.try"
 
@@ -140,6 +141,16 @@ describe("a client of Kafka 0.8.2.1", function()
     local picture = assert(k:metadata())
     assert.equal(cluster:broker(1).port, picture.brokers[1].port)
     assert.is_nil(picture:topic "first")
+  end)
+
+  it("does what the page about old brokers shows", function()
+    assert(cluster:create_topic "first")
+    local programs = page.programs(page.read "docs/old-brokers.md")
+    assert.equal(1, #programs)
+    local lines = page.run(programs[1], cluster.brokers)
+    assert.equal("hello", lines[1])
+    assert.matches("^broker 1 at ", lines[2])
+    assert.matches("^nil\tsend first: headers of messages need brokers of Kafka 0.11 or newer", lines[3])
   end)
 
   it("reads a message of 3 MB with its defaults, and what follows it", function()
