@@ -9,13 +9,20 @@ local kind, cluster
 
 local topics = 0
 local function topic(partitions, config)
-  topics = topics + 1
-  local name = "reader-" .. topics
-  assert(cluster:create_topic(name, partitions, 3, config))
-  return name
+  -- A broker that was paused may have lost its session, and not be back yet.
+  return try.until_true(30, function()
+    topics = topics + 1
+    local name = "reader-" .. topics
+    return cluster:create_topic(name, partitions, 3, config) and name
+  end, "a topic")
 end
 
-local function producer(options) return assert(kafka.producer(kind:with(cluster.brokers, options))) end
+-- A broker that is paused answers nothing, and an old one is connected to all the same.
+local function producer(options)
+  options = options or {}
+  options.socket_timeout_ms = 2000
+  return assert(kafka.producer(kind:with(cluster.brokers, options)))
+end
 
 local function fill(name, from, to, options)
   local p <close> = producer()
