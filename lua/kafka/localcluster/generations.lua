@@ -13,7 +13,7 @@
 ---@field properties kafka.localcluster.Describe
 ---@field files kafka.localcluster.Describe texts by the name of a file in its data folder
 ---@field prepare nil|kafka.localcluster.Prepare
----@field again string? a start that ends with these words may succeed a moment later
+---@field again string[]? a start that ends with one of these words may succeed a moment later
 
 ---@class kafka.localcluster.Generation
 ---@field version string

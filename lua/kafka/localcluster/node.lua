@@ -58,6 +58,21 @@ function Node:launch()
   return self.process and true, err
 end
 
+---Launches it anew where it ended with words that a later start may not end with.
+---@return boolean launched
+function Node:launch_again()
+  if not self.part.again or self:state() ~= "stopped" then
+    return false
+  end
+  local words = self.process:last_words(50)
+  for _, known in ipairs(self.part.again) do
+    if words:find(known, 1, true) then
+      return self:launch() == true
+    end
+  end
+  return false
+end
+
 ---Whether its own process listens on its port. Another server there, which would answer in its place, is an error.
 ---@return boolean? listens
 ---@return table? err
@@ -165,11 +180,8 @@ function Node:start(timeout)
     end
   end
   local ok, err = self.cluster:wait_for({ self }, deadline)
-  while not ok and self.part.again and err.message:find(self.part.again, 1, true) and options.deadline(0, 0) < deadline do
-    ok, err = self:launch()
-    if ok then
-      ok, err = self.cluster:wait_for({ self }, deadline)
-    end
+  while not ok and options.deadline(0, 0) < deadline and self:launch_again() do
+    ok, err = self.cluster:wait_for({ self }, deadline)
   end
   if not ok and err.name ~= "_TIMED_OUT" then -- it will not come up: nothing half-started is left
     self.process:signal("sigkill")

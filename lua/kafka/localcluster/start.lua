@@ -40,6 +40,15 @@ local function launch(node, deadline)
   return ok, err
 end
 
+local function any_again(nodes)
+  for _, node in ipairs(nodes) do
+    if node:launch_again() then
+      return true
+    end
+  end
+  return false
+end
+
 local function launch_all(cluster, plan, deadline)
   local started = {}
   for _, part in ipairs(plan.row.support) do
@@ -52,7 +61,11 @@ local function launch_all(cluster, plan, deadline)
       return nil, err
     end
   end
-  return ready.answering(cluster, started, deadline)
+  local ok, err
+  repeat
+    ok, err = ready.answering(cluster, started, deadline)
+  until ok or not any_again(started)
+  return ok, err
 end
 
 local function make_topics(cluster, plan, deadline)

@@ -51,8 +51,9 @@ return {
     main = "kafka.Kafka",
     properties = with_zookeeper,
     files = shared.no_files,
-    -- After a crash its name is still taken, until ZooKeeper ends the session of the one before.
-    again = "NodeExists",
+    -- After a crash its name is still taken, until ZooKeeper ends the session of the one before. Where the machine is busy, its
+    -- own short session may end while it starts.
+    again = { "NodeExists", "SessionExpired" },
   },
   probe = {},
   verbs = shared.verbs,
