@@ -127,6 +127,10 @@ function M.elect(tool)
   return function(cluster, name, partition, deadline)
     local text = ('{"partitions":[{"topic":"%s","partition":%d}]}'):format(name, partition)
     local ok, err = with_file(tool, cluster, "--path-to-json-file", text, {}, deadline)
+    if not ok and err.message:find("LeaderNotAvailable", 1, true) then
+      err = fault.new(("the preferred leader of %s[%d] is not in sync"):format(name, partition), "PREFERRED_LEADER_NOT_AVAILABLE",
+        "wait")
+    end
     return ok and true, not ok and err or nil
   end
 end

@@ -9,6 +9,8 @@ local ready = require "kafka.localcluster.ready"
 ---@class kafka.localcluster.Cluster
 local Topics = {}
 
+local SHOWN_WITHIN = 5 -- seconds in which an election shows, or did not happen
+
 local function same_set(a, b)
   local set = {}
   for _, id in ipairs(a) do
@@ -150,6 +152,17 @@ function Topics:delete_topic(name, timeout)
   return ready.gone(self, name, deadline)
 end
 
+local function elect_once(self, name, partition, wanted, deadline)
+  local ok, err = self.row.verbs.elect(self, name, partition, deadline)
+  if not ok then
+    return nil, err
+  end
+  local soon = math.min(deadline, options.deadline(SHOWN_WITHIN, 0))
+  return ready.placed(self, name, partition, ("broker %d to lead"):format(wanted), soon, function(shown)
+    return shown.leader == wanted
+  end)
+end
+
 ---Has the controller make the preferred replica, the first of the list, a partition's leader; returns when every running broker
 ---shows it.
 ---@param name string topic
@@ -168,15 +181,14 @@ function Topics:elect(name, partition, timeout)
   local wanted = row.replicas[1]
   local ok
   ok, err = all_run(self, { wanted }, ("is to lead %s[%d]"):format(name, partition))
-  if ok and row.leader ~= wanted then
-    ok, err = self.row.verbs.elect(self, name, partition, deadline)
-  end
   if not ok then
     return nil, err
   end
-  return ready.placed(self, name, partition, ("broker %d to lead"):format(wanted), deadline, function(shown)
-    return shown.leader == wanted
-  end)
+  -- It may not be back in the cluster yet: then it is tried again.
+  repeat
+    ok, err = elect_once(self, name, partition, wanted, deadline)
+  until ok or err.action == "fix" or options.deadline(0, 0) >= deadline
+  return ok, err
 end
 
 ---Moves a partition to other brokers; returns when they have caught up and every running broker shows it.
