@@ -1,6 +1,8 @@
 -- What a cluster is told to do by a client's requests, where its brokers serve them.
 -- Must not know: versions, tools.
 
+local fault = require "kafka.localcluster.fault"
+local machine = require "kafka.localcluster.machine"
 local probe = require "kafka.localcluster.probe"
 
 local M = {}
@@ -63,7 +65,16 @@ end
 ---@return table? err
 function M.delete_topic(cluster, name, deadline)
   return by_client(cluster, deadline, function(client, left)
-    return client:delete_topic(name, left())
+    local ok, err = client:delete_topic(name, left())
+    if not ok then
+      return nil, err
+    end
+    -- Brokers forget it at once, while its name stays taken until the last of them has deleted its files.
+    ok = machine.wait(deadline, function()
+      local free, why = client:create_topic { name = name, dry_run = true, timeout = left() }
+      return free or why.name ~= "TOPIC_ALREADY_EXISTS" or nil
+    end)
+    return ok, not ok and fault.timed_out(("the name of topic %s to be free again"):format(name)) or nil
   end)
 end
 
