@@ -169,6 +169,58 @@ describe("a client of Kafka 0.8.2.1", function()
   end)
 end)
 
+describe("what passes by itself", function()
+  local clusters = require "kafka.cluster"
+  local errors = require "kafka.error"
+  local nodes = require "kafka.localcluster.node"
+  local topics = require "kafka.localcluster.topics"
+
+  it("is tried again by elect, and what does not pass is not", function()
+    local asked, answer = 0, nil
+    local looks = 0
+    local one = { name = "broker 1", state = function()
+      looks = looks + 1
+      return looks == 1 and "running" or "paused" -- so that nobody is asked what it shows
+    end }
+    local cluster = setmetatable({ members = { one }, check = function() end, row = { verbs = {
+      describe = function()
+        local row = { partition = 0, leader = 2, replicas = { 1, 2 }, isr = { 2 } }
+        return clusters.picture({ brokers = {}, topics = { { topic = "t", partitions = { row } } } }):topic "t"
+      end,
+      elect = function()
+        asked = asked + 1
+        if asked == 3 then return true end
+        return nil, errors.new { name = answer }
+      end,
+    } } }, { __index = topics })
+    answer = "PREFERRED_LEADER_NOT_AVAILABLE"
+    assert.is_true(cluster:elect("t", 0, 10))
+    assert.equal(3, asked)
+    asked, looks, answer = 0, 0, "_FAIL"
+    try.failure("_FAIL", cluster:elect("t", 0, 10))
+    assert.equal(1, asked)
+  end)
+
+  it("is tried again by the start of a broker, by its last words", function()
+    for words, again in pairs {
+      ["ERROR KeeperErrorCode = NodeExists"] = true, ["SessionExpiredException: x"] = true, ["no space left"] = false,
+    } do
+      local part = require("kafka.localcluster.generations")["3.9.2"].broker
+      local node = nodes.new({ sandbox = { folder = "/nowhere" } }, { id = 1, name = "broker 1", port = 1, part = part })
+      local launched = 0
+      function node.launch()
+        launched = launched + 1
+        return true
+      end
+      node.process = { state = function() return "ended" end, last_words = function() return words end }
+      assert.equal(again, node:launch_again())
+      assert.equal(again and 1 or 0, launched)
+      node.process.state = function() return "running" end
+      assert.is_false(node:launch_again())
+    end
+  end)
+end)
+
 describe("Kafka 0.8.2.1", function()
   it("has no security to ask for", function()
     try.misuse({ "security", "Kafka 0.8.2.1 has no TLS" }, function()
