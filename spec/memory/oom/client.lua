@@ -18,6 +18,7 @@ end
 return {
   life("producer"),
   life("consumer", { ["group.id"] = "g" }),
+  life("member", { ["group.id"] = "g" }),
   {
     name = "a client that cannot be opened",
     open = function()

@@ -19,6 +19,7 @@ return {
     assert(core.copy({ a = 1 }).a == 1)
     assert(core.refusal("linger.ms", "x") and not core.refusal("linger.ms", "1"))
     core.public(function() end, "a name")
+    assert(core.quick(function(_, n) return n end)(nil, 7) == 7)
     return core.now()
   end),
   case("misuse of each kind", function()
