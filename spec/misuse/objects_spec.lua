@@ -81,6 +81,7 @@ describe("misuse of objects:", function()
     { "broker", "a string", { "kafka.Mock" }, function() mock.broker "1" end },
     { "add_broker", "nothing", { "kafka.Mock", "nil" }, function() mock.add_broker() end },
     { "kill", "a mock", { "kafka.MockBroker" }, function() broker.kill(mock) end },
+    { "stop", "another class", { "kafka.MockBroker", "a table" }, function() broker.stop(mock) end },
     { "pause", "nothing", { "kafka.MockBroker", "nil" }, function() broker.pause() end },
     { "partition", "a picture for a topic", { "kafka.Topic" }, function() topic.partition(picture, 0) end },
     { "topic", "a topic for a picture", { "kafka.Cluster" }, function() picture.topic(topic, "first") end },

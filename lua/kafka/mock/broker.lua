@@ -22,17 +22,22 @@ local function core_of(self, op)
   return self.mock.core
 end
 
+local function down(self, op)
+  local mock = core_of(self, op)
+  local ok, raw = mock:down(self.id)
+  if not ok then return look.result(op, ok, raw) end
+  self.mock.down[self.id] = true
+  return look.wait_until(self.mock, op, "the broker's end", function() return not look.answers(self.address) end)
+end
+
 ---Closes the broker's port and connections.
 ---@return true|nil
 ---@return kafka.Error|nil
 ---rd_kafka_mock_broker_set_down
-function Broker:kill()
-  local mock = core_of(self, "kill")
-  local ok, raw = mock:down(self.id)
-  if not ok then return look.result("kill", ok, raw) end
-  self.mock.down[self.id] = true
-  return look.wait_until(self.mock, "kill", "the broker's end", function() return not look.answers(self.address) end)
-end
+function Broker:kill() return down(self, "kill") end
+
+---The same: a mock broker has nothing to finish.
+function Broker:stop() return down(self, "stop") end
 
 ---Opens it again, with what it had.
 ---@return true|nil
@@ -54,7 +59,6 @@ function Broker.cannot(class, op, reason)
   end
 end
 
-Broker.stop = Broker.kill
 Broker.pause = Broker.cannot(Broker, "pause", "a mock broker has no process to pause; use mock:rtt, or localcluster")
 Broker.resume = Broker.cannot(Broker, "resume", "a mock broker has no process to resume; see pause")
 
