@@ -123,7 +123,7 @@ function Client:offsets_at(topic, timestamp, timeout)
   local refused = h:refuses("offsets_at", { op = "offsets_at", topic = topic })
   if refused then return nil, refused end
   local deadline = now() + timeout
-  local found, err = self:topic(topic, timeout)
+  local found, err = self:topic_for("offsets_at", topic, timeout)
   if not found then return nil, err end
   timeout = math.max(0, deadline - now())
   local rows = {}

@@ -130,15 +130,20 @@ end
 ---@return kafka.Topic|nil
 ---@return kafka.Error|nil UNKNOWN_TOPIC_OR_PART where there is none
 function Connection:topic(name, timeout)
-  local h = check(self, "topic")
+  check(self, "topic")
   args.topic("topic", name)
-  timeout = timeout_of("topic", timeout)
-  return ask.again(h, { op = "topic", topic = name }, timeout, function(seconds)
-    local picture, err = self:ask("topic", name, seconds)
+  return self:topic_for("topic", name, timeout_of("topic", timeout))
+end
+
+---The same for another call, which its errors name.
+function Connection:topic_for(op, name, timeout)
+  local h = self.handles[1]
+  return ask.again(h, { op = op, topic = name }, timeout, function(seconds)
+    local picture, err = self:ask(op, name, seconds)
     if not picture then return nil, err end
     local topic = picture:topic(name)
     if topic and not topic.err then return topic end
-    err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = "topic", topic = name,
+    err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = op, topic = name,
       user = h.facts.user })
     local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
     if fresh then err.action, err.retriable = "wait", true end

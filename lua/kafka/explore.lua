@@ -62,7 +62,7 @@ local function left(deadline) return math.max(0, deadline - now()) end
 
 -- A range for each partition, or each of those given: {partition, earliest, latest, kept}.
 local function ranges_of(client, op, topic, only, deadline)
-  local found, err = client:topic(topic, left(deadline))
+  local found, err = client:topic_for(op, topic, left(deadline))
   if not found then return nil, err end
   local numbers = only or {}
   if not only then
@@ -75,7 +75,10 @@ local function ranges_of(client, op, topic, only, deadline)
         message = ("the topic has %d partitions, counted from 0"):format(#found.partitions) }
     end
     local earliest, latest = client:watermarks(topic, number, left(deadline))
-    if not earliest then return nil, latest end
+    if not earliest then
+      latest.op = op
+      return nil, latest
+    end
     ranges[i] = { partition = number, earliest = earliest, latest = latest, kept = {} }
   end
   return ranges

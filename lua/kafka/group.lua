@@ -243,7 +243,10 @@ function group.lag(client, name, timeout)
   for _, row in ipairs(rows) do
     if row.offset then
       local earliest, latest = client:watermarks(row.topic, row.partition, math.max(0, deadline - core.now()))
-      if not earliest then return nil, latest end
+      if not earliest then
+        latest.op = "lag"
+        return nil, latest
+      end
       -- What retention has taken can be read no more.
       local lag = math.max(0, latest - math.max(row.offset, earliest))
       total = total + lag

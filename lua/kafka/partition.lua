@@ -33,7 +33,7 @@ function partition.read_options(op, options, schema)
   local o = args.fields(op, options, schema or open_options)
   o.offset = o.offset or (o.group and "committed" or "earliest")
   o.timeout = o.timeout or DEFAULT_TIMEOUT
-  o.deadline = core.now() + o.timeout -- of all look-ups together
+  o.op, o.deadline = op, core.now() + o.timeout -- of all look-ups together
   if o.offset == "committed" and not o.group then args.misuse(op, 'offset "committed" needs a group') end
   return o
 end
@@ -43,7 +43,7 @@ function partition.start_of(client, topic, row, o)
   o.leaderless = row.leader == nil
   o.committed = function(rows, seconds) return groups.committed(client, o.group, rows, seconds) end
   if o.leaderless then
-    client:tell(errors.new { name = "LEADER_NOT_AVAILABLE", op = "partition", topic = topic, partition = row.partition,
+    client:tell(errors.new { name = "LEADER_NOT_AVAILABLE", op = o.op, topic = topic, partition = row.partition,
       message = "the partition has no leader now; it is read when one comes" })
   end
   return start.resolve(client, topic, row.partition, o.offset, o)
@@ -63,7 +63,7 @@ function partition.open(client, topic, number, options)
   args.topic("partition", topic)
   number = math.tointeger(args.check("partition", "partition", number, args.partition))
   local o = partition.read_options("partition", options)
-  local found, err = client:topic(topic, o.timeout)
+  local found, err = client:topic_for("partition", topic, o.timeout)
   if not found then return nil, err end
   local row = found:partition(number)
   if not row then
@@ -121,7 +121,7 @@ function Partition:seek(where, timeout)
   args.check("seek", "offset", where, open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
   local offset, err = start.resolve(self.client, self.topic, self.partition, where, {
-    deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(self.partition, offset)
 end

@@ -50,7 +50,7 @@ function partitions.open(client, topic, options)
   args.topic("partitions", topic)
   local o = partition.read_options("partitions", options, open_options)
   local places = o.offsets and places_of("partitions", o.offsets)
-  local found, err = client:topic(topic, o.timeout)
+  local found, err = client:topic_for("partitions", topic, o.timeout)
   if not found then return nil, err end
   local numbers, offsets = {}, {}
   for _, row in ipairs(found.partitions) do
@@ -143,7 +143,7 @@ function Partitions:seek(number, where, timeout)
   args.check("seek", "offset", where, partition.open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
   local offset, err = start.resolve(self.client, self.topic, number, where, {
-    deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(number, offset)
 end

@@ -50,7 +50,7 @@ local function committed_place(c, op, part, deadline)
   if not rows then return nil, err end
   if rows[1].offset then return rows[1].offset end
   if c.reset_policy ~= "error" then
-    return start.resolve(c, part.topic, part.partition, c.reset_policy, { deadline = deadline })
+    return start.resolve(c, part.topic, part.partition, c.reset_policy, { op = op, deadline = deadline })
   end
   return nil, errors.new { name = "_NO_OFFSET", op = op, topic = part.topic, partition = part.partition,
     message = "the group has committed nothing here, and auto.offset.reset is error" }
@@ -61,14 +61,14 @@ local function place_by_time(c, op, part, time, deadline)
     deadline - now())
   if not rows then return nil, err end
   if rows[1].offset then return rows[1].offset end
-  return start.resolve(c, part.topic, part.partition, "latest", { deadline = deadline })
+  return start.resolve(c, part.topic, part.partition, "latest", { op = op, deadline = deadline })
 end
 
 -- An offset, from what a person says.
 local function place_of(c, op, part, where, deadline)
   if where == "committed" then return committed_place(c, op, part, deadline) end
   if type(where) == "table" then return place_by_time(c, op, part, math.tointeger(rawget(where, "time")), deadline) end
-  return start.resolve(c, part.topic, part.partition, where, { deadline = deadline })
+  return start.resolve(c, part.topic, part.partition, where, { op = op, deadline = deadline })
 end
 
 function placing.seek(c, topic, partition, where, timeout)

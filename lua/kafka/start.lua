@@ -34,14 +34,18 @@ end
 
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
----@param options table {committed, otherwise, deadline, leaderless}; committed fun(rows, seconds): rows, for "committed"
+---@param options table {op, committed, otherwise, deadline, leaderless}; op: what its errors name; committed fun(rows, seconds):
+---  rows, for "committed"
 ---@return integer|nil offset, or librdkafka's number of the first one where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
   local function left() return math.max(0, options.deadline - core.now()) end
   if what == "committed" then
     local rows, err = options.committed({ { topic = topic, partition = partition } }, left())
-    if not rows then return nil, err end
+    if not rows then
+      err.op = options.op
+      return nil, err
+    end
     if rows[1].offset then return rows[1].offset end
     what = options.otherwise or "earliest"
   end
@@ -52,6 +56,7 @@ function start.resolve(client, topic, partition, what, options)
   if not earliest then
     local err = latest
     if what == "earliest" and err.category == "cluster" and err.action == "wait" then return BEGINNING end
+    err.op = options.op
     return nil, err
   end
   return from_ends(what, earliest, latest)

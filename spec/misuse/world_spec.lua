@@ -69,8 +69,35 @@ describe("the world failing", function()
     assert(mock:topic_error("not-there", "UNKNOWN_TOPIC_OR_PART")) -- the mock would create what it is asked for
     local err = fails("UNKNOWN_TOPIC_OR_PART", 2, function() return k:topic "not-there" end)
     assert.same({ "topic", "not-there", "cluster", "fix" }, { err.op, err.topic, err.category, err.action })
-    fails("UNKNOWN_TOPIC_OR_PART", 2, function() return k:partition("not-there", 0) end)
-    fails("UNKNOWN_TOPIC_OR_PART", 2, function() return k:partitions "not-there" end)
+  end)
+
+  -- The calls that ask more than one question: an error names the call that the caller made, whichever question failed.
+  local asking = {
+    partition = function(topic, t) return k:partition(topic, 0, { offset = "latest", timeout = t }) end,
+    partitions = function(topic, t) return k:partitions(topic, { offset = "latest", timeout = t }) end,
+    offsets_at = function(topic, t) return k:offsets_at(topic, 1700000000000, t) end,
+    tail = function(topic, t) return k:tail(topic, 1, { timeout = t }) end,
+    message = function(topic, t) return k:message(topic, 0, 0, t) end,
+    find = function(topic, t) return k:find(topic, { timeout = t }) end,
+    describe_topic = function(topic, t) return k:describe_topic(topic, t) end,
+  }
+  for op, ask in pairs(asking) do
+    it("by a topic that is not there is an error of " .. op, function()
+      assert(mock:topic_error("not-there", "UNKNOWN_TOPIC_OR_PART"))
+      local err = fails("UNKNOWN_TOPIC_OR_PART", 2, function() return ask("not-there", 1) end)
+      assert.same({ op, "not-there" }, { err.op, err.topic })
+    end)
+  end
+
+  it("by a topic's ends that nobody tells is an error of the call", function()
+    local part <close> = assert(k:partition("first", 0))
+    asking.seek = function(_, t) return part:seek("latest", t) end
+    asking.offsets_at, asking.describe_topic = nil, nil -- which do not ask for them, or tell what they have
+    for op, ask in pairs(asking) do
+      assert(mock:delay("ListOffsets", assert(k:topic "first").partitions[1].leader, 0.5, 1))
+      local err = fails("_TIMED_OUT", 1, function() return ask("first", 0.3) end)
+      assert.same({ op, "first" }, { err.op, err.topic })
+    end
   end)
 
   it("by a partition that is not there says so", function()

@@ -95,8 +95,7 @@ local function lookup(client, op, deadline)
   local known = {}
   return function(name)
     if not known[name] then
-      local topic, err = client:topic(name, math.max(0, deadline - core.now()))
-      if err then err.op = op end
+      local topic, err = client:topic_for(op, name, math.max(0, deadline - core.now()))
       known[name] = { topic = topic, err = err }
     end
     return known[name].topic, known[name].err

@@ -240,11 +240,8 @@ function Topics:describe_topic(name, timeout)
   call.client(self, op)
   args.topic(op, name)
   local deadline = call.deadline(op, timeout)
-  local topic, err = self:topic(name, math.max(0, deadline - core.now()))
-  if not topic then
-    err.op = op
-    return nil, err
-  end
+  local topic, err = self:topic_for(op, name, math.max(0, deadline - core.now()))
+  if not topic then return nil, err end
   local list = {}
   for i, p in ipairs(topic.partitions) do
     local row = { partition = p.partition, leader = p.leader, replicas = p.replicas, isr = p.isr }
