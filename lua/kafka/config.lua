@@ -4,6 +4,7 @@
 local core = require "kafka.core"
 local args = require "kafka.args"
 local generation = require "kafka.generation"
+local formed = require "kafka.formed"
 local oauth = require "kafka.oauth"
 
 local config = {}
@@ -167,6 +168,7 @@ local function render(op, row, typed, value)
   if kind ~= "string" and kind ~= "boolean" and not args.finite.fits(value) and not (row.range ~= "" and kind == "number") then
     refuse(op, row, typed, "a string, a finite number or a boolean", value)
   end
+  if kind == "boolean" and row.kind == "string" then refuse(op, row, typed, "a string", value) end
   local text = tostring(value)
   if kind == "number" and math.tointeger(value) then text = tostring(math.tointeger(value)) end
   if text:find("\0", 1, true) then refuse(op, row, typed, "a string without NUL", value) end
@@ -278,7 +280,7 @@ function config.split(op, options, own, role)
       local one = row.alias or full
       if from[one] then check_once(op, from[one], name, options) end
       from[one] = name
-      if full == "group.id" then args.check(op, name, value, args.group) end
+      if formed[full] then args.check(op, name, value, formed[full]) end
       if one == BROKERS then args.check(op, name, value, broker_list) end
       settings[full] = check_taken(op, row, name, value, render(op, row, name, value))
       check_refused(op, role, full, name, settings[full])

@@ -17,7 +17,12 @@ local function connect(options)
   return kafka.connect(options)
 end
 
-local P, C = "kafka.producer", "kafka.connect"
+local function member(options)
+  options.brokers, options.group = "h:1", "g"
+  return kafka.consumer(options)
+end
+
+local P, C, M = "kafka.producer", "kafka.connect", "kafka.consumer"
 
 describe("misuse of settings:", function()
   misuse.rows(it, {
@@ -72,6 +77,9 @@ describe("misuse of settings:", function()
     { P, "a coroutine for a string", { "client_id", "a thread" },
       function() producer { client_id = coroutine.create(print) } end },
     { P, "a file for a string", { "client_id", "a userdata" }, function() producer { client_id = io.stdout } end },
+    { P, "true for a string", { "sasl_username", "a string", "true" }, function() producer { sasl_username = true } end },
+    { P, "false for a string", { "ssl_ca_location", "a string", "false" }, function() producer { ssl_ca_location = false } end },
+    { P, "false for a secret", { "sasl_password", "not shown" }, function() producer { sasl_password = false } end },
     { P, "a NaN for a string", { "client_id", "nan" }, function() producer { client_id = nan } end },
     { P, "an infinite string", { "client_id", "inf" }, function() producer { client_id = math.huge } end },
     { P, "a string with NUL", { "client_id", [["a\000b"]] }, function() producer { client_id = "a\0b" } end },
@@ -202,6 +210,28 @@ describe("misuse of settings:", function()
     { C, "a group of 32768 bytes", { "group", "(32768 bytes)" }, function() connect { group = ("g"):rep(32768) } end },
     { C, "a number for a group", { "group", "7" }, function() connect { group = 7 } end },
     { C, "the same under its own name", { "group_id", '""' }, function() connect { group_id = "" } end },
+    -- other names
+    { P, "an empty transactional id", { "transactional_id", '""' }, function() producer { transactional_id = "" } end },
+    { P, "false for a transactional id", { "transactional_id", "false" }, function() producer { transactional_id = false } end },
+    { P, "a number for a transactional id", { "transactional_id", "7" }, function() producer { transactional_id = 7 } end },
+    { P, "a transactional id that is no UTF-8", { "transactional.id", [["\255"]] },
+      function() producer { ["transactional.id"] = "\xff" } end },
+    { P, "a transactional id of 32768 bytes", { "transactional_id", "(32768 bytes)" },
+      function() producer { transactional_id = ("t"):rep(32768) } end },
+    { M, "an empty name of a member", { "group_instance_id", '""' }, function() member { group_instance_id = "" } end },
+    { M, "false for a member's name", { "group_instance_id", "false" }, function() member { group_instance_id = false } end },
+    { M, "a member's name with NUL", { "group_instance_id", [["a\000"]] }, function() member { group_instance_id = "a\0" } end },
+    { P, "a client's name of 32768 bytes", { "client_id", "32767", "(32768 bytes)" },
+      function() producer { client_id = ("c"):rep(32768) } end },
+    { C, "a rack of 32768 bytes", { "client_rack", "(32768 bytes)" }, function() connect { client_rack = ("r"):rep(32768) } end },
+    { C, "a rack that is false", { "client_rack", "false" }, function() connect { client_rack = false } end },
+    { M, "a strategy that is none", { "partition_assignment_strategy", "roundrobin", '"sticky"' },
+      function() member { partition_assignment_strategy = "sticky" } end },
+    { M, "a strategy among others that is none", { "partition_assignment_strategy", [["range,a\010b"]] },
+      function() member { partition_assignment_strategy = "range,a\nb" } end },
+    { M, "no strategy", { "partition_assignment_strategy", '""' }, function() member { partition_assignment_strategy = "" } end },
+    { M, "a hole among strategies", { "partition_assignment_strategy", '"range,"' },
+      function() member { partition_assignment_strategy = "range," } end },
   })
 end)
 
