@@ -149,11 +149,21 @@ function errors.list()
   return error_list(list)
 end
 
+-- The fields that the sentence is made of; any others are kept as they are.
+local text = args.string
+local shape = { name = text, message = text, op = text, topic = text, category = text,
+  partition = args.integer(-1, 2 ^ 31 - 1 | 0), action = args.word("wait", "retry", "abort", "recreate", "fix"),
+  cause = args.worded("an error", { fits = function(v) return type(v) == "table" and text.fits(rawget(v, "message")) end }) }
+
 ---An error object from its fields; `name` decides category and action where they are not given.
 ---@param fields table
 ---@return kafka.Error
 function errors.new(fields)
   local e = core.copy(args.check("errors.new", "fields", fields, args.table))
+  for name, kind in next, shape do
+    local value = e[name]
+    if value ~= nil and not kind.fits(value) then args.fail("errors.new", "fields." .. name, kind.wanted, value) end
+  end
   e.name = e.name or "_FAIL"
   e.code = e.code or code_of(e.name) or -196
   local m = meaning[e.name] or unnamed
@@ -171,6 +181,8 @@ end
 ---@param about table {op, topic, partition, cause, user, ...}
 function errors.from(raw, about)
   local e = {}
+  args.check("errors.from", "raw", raw, args.table)
+  args.check("errors.from", "about", about, args.table)
   for k, v in next, raw do e[k] = v end
   for k, v in next, about do e[k] = v end
   e.message = about.message or words[raw.name] or raw.message
