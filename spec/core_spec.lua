@@ -68,7 +68,7 @@ describe("where memory runs out", function()
           if records[i] == 7 then
             assert(n > 3, "memory was refused within the conversion")
             assert(records[i + 1].err.retriable, records[i + 1].err.name)
-            p:close(true)
+            p:close()
             return
           end
         end
