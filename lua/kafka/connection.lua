@@ -135,7 +135,7 @@ function Connection:topic(name, timeout)
   return self:topic_for("topic", name, timeout_of("topic", timeout))
 end
 
----The same for another call, which its errors name.
+---The same for another call of the library's, which its errors name.
 function Connection:topic_for(op, name, timeout)
   local h = self.handles[1]
   return ask.again(h, { op = op, topic = name }, timeout, function(seconds)

@@ -17,13 +17,15 @@ teardown(function()
   mock:close()
 end)
 
+local SLACK = os.getenv "SPEC_SLOW" and 1.5 or 0 -- seconds
+
 describe("the world failing", function()
-  -- Expects f() to give nil, err in less than `most` seconds.
+  -- Expects f() to give nil, err in less than `most` seconds; more where the run is slow.
   local function fails(name, most, f)
     local results
     local seconds = try.time(function() results = table.pack(f()) end)
     local err = try.failure(name, results[1], results[2])
-    assert.is_true(seconds < most, "took " .. seconds)
+    assert.is_true(seconds < most + SLACK, "took " .. seconds)
     assert.is_nil(tostring(err):find "\n")
     return err, tostring(err)
   end
@@ -56,10 +58,10 @@ describe("the world failing", function()
 
   it("by brokers that say nothing ends with the timeout", function()
     mock:rtt(3)
+    finally(function() mock:rtt(0) end)
     local seconds, err = try.time(fails, nil, 0.8, function()
       return kafka.connect { brokers = mock.brokers, timeout = 0.4, on_error = quiet, on_log = quiet }
     end)
-    mock:rtt(0)
     assert.is_true(err.category == "timeout" or err.category == "network")
     assert.truthy(tostring(err):find("answered: timed out after 0.4 s", 1, true))
     assert.is_true(seconds >= 0.4)
@@ -84,7 +86,7 @@ describe("the world failing", function()
   for op, ask in pairs(asking) do
     it("by a topic that is not there is an error of " .. op, function()
       assert(mock:topic_error("not-there", "UNKNOWN_TOPIC_OR_PART"))
-      local err = fails("UNKNOWN_TOPIC_OR_PART", 2, function() return ask("not-there", 1) end)
+      local err = fails("UNKNOWN_TOPIC_OR_PART", 2, function() return ask("not-there", 5) end)
       assert.same({ op, "not-there" }, { err.op, err.topic })
     end)
   end
