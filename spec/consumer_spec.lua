@@ -438,6 +438,8 @@ end)
 describe("a seek", function()
   it("whose time is over before it has asked is late, not misused", function()
     local c <close> = reading()
+    assert(mock:rtt(0.2)) -- or a busy machine has the answer before it looks
+    finally(function() assert(mock:rtt(0)) end)
     try.failure("_TIMED_OUT", c:seek("first", 0, { time = 1700000000000 }, 0))
     try.failure("_TIMED_OUT", c:seek("first", 0, "committed", 0))
   end)
