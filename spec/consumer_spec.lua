@@ -634,6 +634,38 @@ describe("misuse of a consumer", function()
   end)
 end)
 
+-- librdkafka guesses a wrong security.protocol from both.
+describe("a connection that ends early", function()
+  local function with_disconnects(n, f)
+    local own <close> = assert(kafka.mock { topics = { first = 1 } })
+    try.fill(own.brokers, "first", 0, 5)
+    local faults, told = {}, nil
+    for i = 1, n do faults[i] = "DISCONNECT" end
+    own:fail("ApiVersions", table.unpack(faults))
+    local c <close> = assert(kafka.consumer { brokers = own.brokers, group = "g", on_log = function() end,
+      on_error = function(err) told = told or tostring(err) end })
+    assert(c:assign { { topic = "first", partition = 0, offset = 0 } })
+    f(c)
+    assert.matches("the port speaks TLS", told)
+  end
+
+  it("is told, and ends no loop where it was a broker that went down", function()
+    with_disconnects(1, function(c)
+      local n = 0
+      for _ in c:messages { to_end = true } do n = n + 1 end
+      assert.equal(5, n)
+    end)
+  end)
+
+  it("is an error of poll where no broker answers at all", function()
+    with_disconnects(100, function(c)
+      local seconds, _, err = try.time(c.poll, c, 20)
+      assert.same({ "security", "fix" }, { err and err.category, err and err.action })
+      assert.is_true(seconds < 10, seconds)
+    end)
+  end)
+end)
+
 describe("a consumer of a dead cluster", function()
   it("closes within its time, and names what could not be committed", function()
     local own = assert(kafka.mock { topics = { first = 1 } })

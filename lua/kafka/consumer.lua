@@ -8,6 +8,7 @@ local assignment = require "kafka.assignment"
 local backlog = require "kafka.backlog"
 local commits = require "kafka.commits"
 local config = require "kafka.config"
+local doubt = require "kafka.doubt"
 local errors = require "kafka.error"
 local generation = require "kafka.generation"
 local handle = require "kafka.handle"
@@ -121,7 +122,7 @@ local function open(options)
     if problem then h:tell(problem) end
   end
   h.claims = function(e)
-    if e.action ~= "fix" or not for_the_caller[e.category] then return false end
+    if e.action ~= "fix" or not for_the_caller[e.category] or doubt.takes(self, e) then return false end
     self.trouble = e
     return mine.on_error == nil -- instead of the log
   end

@@ -148,6 +148,14 @@ local function is_guess(reason)
   end
 end
 
+---Whether librdkafka only guesses, from a connection that ended early.
+---@param text string
+---@return boolean
+function diagnose.is_guess(text)
+  local _, _, reason = parts(text)
+  return is_guess(reason) or false
+end
+
 ---Looks up what a text of librdkafka's means.
 ---@param text string
 ---@param facts table from `facts`; certificate: fun(): integer|nil, integer|nil OpenSSL's last verdict
