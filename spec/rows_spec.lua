@@ -52,6 +52,15 @@ describe("rows that mean nothing", function()
   end
 end)
 
+describe("what an error about all rows names", function()
+  it("is their partition or their topic, where they have but one", function()
+    local other = { topic = "u", partition = 1 }
+    assert.same({ op = "commit", topic = "t", partition = 1 }, rows.about("commit", { row(1) }))
+    assert.same({ op = "commit", topic = "t" }, rows.about("commit", { row(1), row(2) }))
+    assert.same({ op = "commit" }, rows.about("commit", { row(1), other }))
+  end)
+end)
+
 describe("the first row that failed", function()
   local h = { cause = function() end, reason = function() end, facts = {} }
 

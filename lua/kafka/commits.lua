@@ -79,10 +79,11 @@ end
 function Commits:send(rows, f)
   local h = self.handle
   local ticket = h:ticket()
+  local about = rows_of.about("commit", rows)
   local parts = mark(self, rows)
   h.waiting[ticket] = function(answer)
-    local err = answer.err and errors.from(answer.err, { op = "commit", cause = h:reason(), user = h.facts.user })
-      or rows_of.error("commit", answer.rows, h)
+    about.cause, about.user = h:reason(), h.facts.user
+    local err = answer.err and errors.from(answer.err, about) or rows_of.error("commit", answer.rows, h)
     settle(rows, parts, err)
     return f(rows, err)
   end
@@ -92,7 +93,7 @@ function Commits:send(rows, f)
   h:done_with(ticket)
   settle(rows, parts, true)
   if not called then error(ok, 0) end
-  return nil, errors.from(raw, { op = "commit" })
+  return nil, errors.from(raw, about)
 end
 
 ---Commits rows and waits for the answer.
@@ -106,7 +107,7 @@ function Commits:wait(rows, timeout)
   if not ok then return nil, failed end
   h:await(function() return done end, now() + timeout)
   if not done then
-    err = h:late({ op = "commit" }, timeout)
+    err = h:late(rows_of.about("commit", rows), timeout)
     err.in_flight = true
     err.message = err.message .. "; it may still take effect"
   end

@@ -118,7 +118,7 @@ function group.commit(client, name, what, options)
   if refused then return nil, refused end
   local h, err = handle_of(client, "commit", name)
   if not h then return nil, err end
-  local about = { op = "commit", topic = rows[1].topic, partition = #rows == 1 and rows[1].partition or nil }
+  local about = rows_of.about("commit", rows)
   if o.on_commit then return send_off(h, about, rows, o.on_commit) end
   local timeout = o.timeout or DEFAULT_TIMEOUT
   local deadline = core.now() + timeout

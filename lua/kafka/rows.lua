@@ -70,6 +70,16 @@ function rows.next(op, what)
   return rows.copy(op, what, true)
 end
 
+---What an error is about that concerns all the rows: their partition or their topic, where they have but one.
+---@return {op: string, topic: string|nil, partition: integer|nil}
+function rows.about(op, list)
+  local topic = list[1].topic
+  for _, row in ipairs(list) do
+    if row.topic ~= topic then return { op = op } end
+  end
+  return { op = op, topic = topic, partition = #list == 1 and list[1].partition or nil }
+end
+
 ---The first row that failed, as an error.
 ---@return kafka.Error|nil
 function rows.error(op, list, h)
