@@ -61,7 +61,7 @@ part = assert(k:partition("first", 0))
 part
 kafka.errors.list()
 kafka.errors.list()[1]
-c = assert(kafka.consumer { brokers = cluster.brokers, group = "h", topics = { "first" } })
+c = assert(kafka.consumer { brokers = cluster.brokers, group = "h", topics = { "first" }, on_eof = print, on_reset = print })
 c:poll(10)
 c
 c:assignment()
@@ -69,6 +69,13 @@ c:assignment()[1]
 c:batch { timeout = 0.1 }
 c:lag()
 c:commit()
+c:commit({ topic = "first", partition = 0, offset = 1 }, { on_commit = print })
+c:seek("first", 1, 5)
+c:seek("first", 0, 99)
+c:batch { timeout = 5 }
+c:batch { timeout = 0.5 }
+p:produce_many("first", { "a" }, { on_batch = print, collect = true })
+p:flush()
 c:committed()
 c:close()
 k:groups()
@@ -77,6 +84,11 @@ select(2, kafka.connect { brokers = "127.0.0.1:1", timeout = 0.1 })
     page.is_readable(shown)
     for _, line in ipairs {
       "\n> kafka\nlua-kafka " .. kafka.version .. ", librdkafka " .. kafka.librdkafka .. "\n",
+      "\nfirst[0]: offset 1\t",
+      "\nfirst[1]: offset 5 is behind the end of the partition: the partition is empty; reading goes on at 0\t",
+      "\n1 message, 1 bytes\n",
+      "\ntopic first, n 1, delivered 1, failed 0\n",
+      "\n  topic  partition  offset\n  first          0       1\tnil\n",
       "\n> batch[1]\nfirst[0]@0 v (a: 1)\n",
       "\n> batch.next[1]\nfirst[0]: offset 1\n",
       "\n> k:topic(\"first\"):partition(1)\npartition 1, leader 2, replicas 1,2, isr 1,2\n",

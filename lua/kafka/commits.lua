@@ -79,7 +79,7 @@ end
 function Commits:send(rows, f)
   local h = self.handle
   local ticket = h:ticket()
-  local about = rows_of.about("commit", rows)
+  local about = rows_of.about("commit", rows_of.shown(rows))
   local parts = mark(self, rows)
   h.waiting[ticket] = function(answer)
     about.cause, about.user = h:reason(), h.facts.user

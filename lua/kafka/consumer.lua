@@ -18,6 +18,7 @@ local placing = require "kafka.placing"
 local polling = require "kafka.polling"
 local progress = require "kafka.progress"
 local reset = require "kafka.reset"
+local rows_of = require "kafka.rows"
 
 local now = core.now
 
@@ -415,7 +416,7 @@ function Consumer:close(timeout)
   local ended = h:close(math.max(deadline, now() + END_TIME))
   if raised ~= nil then error(raised, 0) end
   if err then
-    err.uncommitted = uncommitted
+    err.uncommitted = rows_of.shown(uncommitted)
     err.op = "close"
     return nil, err
   end

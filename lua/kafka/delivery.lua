@@ -18,6 +18,7 @@ local Delivery = {}
 Delivery.__index = Delivery
 
 local failure_rows = show.list { "index" }
+local outcome_row = show.row { "topic", "n", "delivered", "failed" }
 
 local EVERY = 1 -- the ticket of messages whose reports all go to the producer's on_delivery
 
@@ -124,8 +125,8 @@ end
 ---@param collect boolean|nil with the reports
 function Delivery:take_batch(f, topic, count, collect)
   local ticket = self.handle:ticket()
-  self.batches[ticket] = { f = f, left = count, outcome = { topic = topic, n = count, delivered = 0, failed = 0, failures = {},
-    reports = collect and {} or nil } }
+  self.batches[ticket] = { f = f, left = count, outcome = outcome_row { topic = topic, n = count, delivered = 0, failed = 0,
+    failures = {}, reports = collect and {} or nil } }
   return ticket
 end
 

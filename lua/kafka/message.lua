@@ -74,10 +74,12 @@ Batch.__name = "kafka.Batch"
 
 function Batch:__tostring()
   args.object("tostring", self, Batch)
-  local topic = type(self.topic) == "string" and self.topic or "the topic"
-  local where = math.type(self.partition) == "integer" and ("%s[%d]"):format(topic, self.partition) or topic
+  local where = ""
+  if type(self.topic) == "string" then
+    where = " of " .. self.topic .. (math.type(self.partition) == "integer" and ("[%d]"):format(self.partition) or "")
+  end
   local rest = self.eof and ", at the end" or self.cause and "; last: " .. self.cause.message or ""
-  return ("%d message%s of %s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes, rest)
+  return ("%d message%s%s, %d bytes%s"):format(self.n, self.n == 1 and "" or "s", where, self.bytes, rest)
 end
 
 local fields = { topic = true, partition = true, offset = true, key = true, value = true, headers = true, timestamp = true,

@@ -7,6 +7,7 @@ local denial = require "kafka.denial"
 local errors = require "kafka.error"
 local reset = require "kafka.reset"
 local message = require "kafka.message"
+local show = require "kafka.show"
 
 local now = core.now
 
@@ -65,13 +66,15 @@ local function serve(c)
   end
 end
 
+local eof_row = show.row { "topic", "partition", "offset" }
+
 -- All that was fetched is handed out: tells the ends that were reached.
 local function tell_ends(c)
   for _, row in ipairs(c.backlog.moved) do
     local part = c.parts:find(row.topic, row.partition)
     if part and part.told ~= row.offset and c.parts:at_end(part) then
       part.told = row.offset
-      if c.on_eof then c.on_eof({ topic = row.topic, partition = row.partition, offset = row.offset }, c) end
+      if c.on_eof then c.on_eof(eof_row { topic = row.topic, partition = row.partition, offset = row.offset }, c) end
       if c.closed then return end -- by the handler
     end
   end

@@ -49,7 +49,7 @@ function progress.commit(c, what, options)
   for _, row in ipairs(rows) do row.metadata = row.metadata or o.metadata end
   store_rows(c, rows)
   if #rows == 0 then
-    if o.on_commit then o.on_commit(rows) end
+    if o.on_commit then o.on_commit(rows_of.shown(rows)) end
     return true
   end
   if o.on_commit then return c.commits:send(rows, o.on_commit) end

@@ -27,10 +27,16 @@ function reset.start(h, policy, topic, partition)
   return earliest and latest or named[policy]
 end
 
+-- What on_reset is given.
+local Row = { __name = "kafka.Row", __tostring = function(row)
+  return ("%s[%s]: %s"):format(row.topic, row.partition, row.reason)
+end }
+
 local function sentence(row, earliest, latest)
   if not earliest then return ("offset %d does not exist; reading goes on at the %s"):format(row.from, row.policy) end
   local why = row.from < earliest and "is gone (retention or deletion)" or "is behind the end of the partition"
-  return ("offset %d %s: the partition holds %d to %d; reading goes on at %d"):format(row.from, why, earliest, latest - 1, row.to)
+  local what = earliest < latest and ("holds %d to %d"):format(earliest, latest - 1) or "is empty"
+  return ("offset %d %s: the partition %s; reading goes on at %d"):format(row.from, why, what, row.to)
 end
 
 ---A partition whose position does not exist.
@@ -62,7 +68,7 @@ function reset.apply(c, part, raw)
   if c.closed or c.parts:find(part.topic, part.partition) ~= part or c.parts:position(part) ~= at then return nil end
   c.parts:seek(part, row.to or named[policy])
   if c.on_reset then
-    c.on_reset(row, c)
+    c.on_reset(setmetatable(row, Row), c)
   else
     h:tell(errors.new { name = "OFFSET_OUT_OF_RANGE", op = "poll", topic = part.topic, partition = part.partition,
       action = "wait", message = row.reason })

@@ -4,6 +4,7 @@
 local core = require "kafka.core"
 local args = require "kafka.args"
 local errors = require "kafka.error"
+local show = require "kafka.show"
 local Batch = require("kafka.message").Batch
 
 local rows = {}
@@ -69,6 +70,9 @@ function rows.next(op, what)
   end
   return rows.copy(op, what, true)
 end
+
+---Rows that handlers and errors hold, now a list that prints itself.
+rows.shown = show.list({ "topic", "partition", "offset", show.maybe "metadata" }, { none = "no partition" })
 
 ---What an error is about that concerns all the rows: their partition or their topic, where they have but one.
 ---@return {op: string, topic: string|nil, partition: integer|nil}
