@@ -137,6 +137,8 @@ describe("settings", function()
     assert.is_true(broker["ssl.key.password"].sensitive)
     assert.is_nil(broker["ssl.key.password"].value)
     assert.equal(new .. "x", failed("UNKNOWN_TOPIC_OR_PART", k:configs { topic = new .. "x" }).topic)
+    assert.matches("no broker 99 is up; these are: 1, 2", failed("_UNKNOWN_BROKER", k:configs { broker = 99 }).message)
+    failed("_UNKNOWN_BROKER", k:alter_configs({ broker = 99 }, { ["background.threads"] = 11 }))
   end)
 
   it("are changed one by one: the others stay, one after the other in a hurry too", function()

@@ -42,6 +42,20 @@ function configs.values(op, given, may_default)
   return strings
 end
 
+-- Whether a broker is there: librdkafka waits for one that is not until the deadline.
+local function absent(client, op, kind, name, deadline)
+  if kind ~= "broker" then return nil end
+  local picture, err = client:ask(op, false, math.max(0, deadline - core.now()))
+  if not picture then return err end
+  local ids = {}
+  for i, b in ipairs(picture.brokers) do
+    if ("%d"):format(b.id) == name then return nil end
+    ids[i] = b.id
+  end
+  return errors.new { name = "_UNKNOWN_BROKER", op = op,
+    message = ("no broker %s is up; these are: %s"):format(name, table.concat(ids, ", ")) }
+end
+
 ---All settings of a resource.
 ---@param kind "topic"|"broker"
 ---@param name string
@@ -49,6 +63,8 @@ end
 ---@return kafka.Error|nil
 function configs.read(client, op, kind, name, deadline)
   local about = { op = op, topic = kind == "topic" and name or nil }
+  local missing = absent(client, op, kind, name, deadline)
+  if missing then return nil, missing end
   local answer, err = call.send(client, "describe_configs", about, deadline, function(c, ms, ticket)
     return c:describe_configs(kind, name, ms, ticket)
   end)
@@ -147,6 +163,7 @@ function Configs:alter_configs(what, changes, options)
   local deadline = call.deadline(op, o.timeout)
   local request, given = "incremental_alter_configs", changes
   local has, err = call.has(self, op, request, deadline)
+  err = err or absent(self, op, kind, name, deadline)
   if err then return nil, err end
   if not has then
     request = "alter_configs"
