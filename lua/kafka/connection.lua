@@ -19,6 +19,7 @@ local Connection = {}
 Connection.__name = "kafka.Client"
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local PAUSE = 0.1 -- seconds between two looks at what is just coming to be
 local FRESH = 5 -- seconds within which all brokers have heard of a new topic
 
 -- A topic that is just coming to be is there in a moment. What asks the cluster asks again by itself.
@@ -33,7 +34,7 @@ function Connection.new(settings, options)
     options = options,
     handles = {},
     group_handles = {}, -- group -> handle
-    created = {}, -- topic -> when this client created it: for a moment a broker may not have heard of it
+    created = {}, -- topic -> when this client created it or gave it partitions: for a moment a broker may not have heard of it
     altered = {}, -- topic or broker -> settings that this client has just changed, likewise
     feeds = setmetatable({}, { __mode = "k" }), -- open partitions
     brokers_setting = settings["bootstrap.servers"] or settings["metadata.broker.list"],
@@ -124,6 +125,32 @@ function Connection:brokers(timeout)
   return picture.brokers
 end
 
+-- What is said of a topic by brokers that have not heard of it yet, and by librdkafka where it has asked one of those.
+local unheard = { UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_TOPIC = true, _UNKNOWN_PARTITION = true, _NOENT = true,
+  LEADER_NOT_AVAILABLE = true, NOT_LEADER_FOR_PARTITION = true }
+
+---Whether an error may mean no more than that not every broker has heard yet of what this client has just made.
+---@param name string the error's
+---@param topic string|nil nil: of any topic
+---@return boolean
+function Connection:is_new(name, topic)
+  if not unheard[name] then return false end
+  local made = topic and self.created[topic] or -math.huge
+  if not topic then
+    for _, at in pairs(self.created) do made = math.max(made, at) end
+  end
+  return now() - made < FRESH
+end
+
+---The same, for what is asked again at once: waits a moment before it says so.
+---@param deadline number
+---@return boolean
+function Connection:is_early(name, topic, deadline)
+  if now() + PAUSE >= deadline or not self:is_new(name, topic) then return false end
+  self.handles[1]:await(function() return false end, now() + PAUSE)
+  return true
+end
+
 ---One topic: its partitions with leader, replicas and in-sync replicas. Waits for a topic that is just coming to be.
 ---@param name string
 ---@param timeout number|nil seconds (default 10)
@@ -145,8 +172,7 @@ function Connection:topic_for(op, name, timeout)
     if topic and not topic.err then return topic end
     err = errors.from(topic and topic.err or { name = "UNKNOWN_TOPIC_OR_PART" }, { op = op, topic = name,
       user = h.facts.user })
-    local fresh = err.name == "UNKNOWN_TOPIC_OR_PART" and now() - (self.created[name] or -math.huge) < FRESH
-    if fresh then err.action, err.retriable = "wait", true end
+    if self:is_new(err.name, name) then err.action, err.retriable = "wait", true end
     return nil, err
   end, coming)
 end
@@ -162,7 +188,12 @@ function Connection:watermarks(topic, partition, timeout)
   local h = check(self, "watermarks")
   args.topic("watermarks", topic)
   args.check("watermarks", "partition", partition, args.partition)
-  return ask.watermarks(h, "watermarks", topic, partition, timeout_of("watermarks", timeout))
+  local deadline = now() + timeout_of("watermarks", timeout)
+  local earliest, latest
+  repeat
+    earliest, latest = ask.watermarks(h, "watermarks", topic, partition, math.max(0, deadline - now()))
+  until earliest or not self:is_early(latest.name, topic, deadline)
+  return earliest, latest
 end
 
 ---Waits until something may have come for this client: messages, answers, errors. For loops that look at several things in turn,

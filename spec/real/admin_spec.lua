@@ -59,6 +59,18 @@ describe("topics", function()
     assert.equal(2, partitions[1].leader)
   end)
 
+  it("just made may be asked of and changed, though not every broker has heard of them", function()
+    for _ = 1, 15 do
+      local new = topic(1)
+      assert(k:watermarks(new, 0))
+      assert(k:configs { topic = new })
+      assert(k:alter_configs({ topic = new }, { ["retention.ms"] = 1000 }))
+      assert(k:add_partitions(new, 2))
+      for _, row in ipairs(assert(k:delete_records { { topic = new, partition = 1, offset = 0 } })) do assert.is_nil(row.err) end
+      assert(k:watermarks(new, 1))
+    end
+  end)
+
   it("of a dry run are checked and not created", function()
     local new = name()
     assert(k:create_topic { name = new, dry_run = true })

@@ -11,20 +11,21 @@ local support = require "kafka.admin.support"
 local call = {}
 
 -- The core's functions: the number of the request in Kafka's protocol, the first librdkafka that has it, whether it changes
--- anything, whether it needs a connection of its own (librdkafka's main thread can hang on an error from the coordinator).
+-- anything, whether it needs a connection of its own (librdkafka's main thread can hang on an error from the coordinator), and
+-- whether it may be sent again while not every broker has heard of a new topic.
 local requests = {
   create_topics = { 19, writes = true },
   delete_topics = { 20, writes = true },
   create_partitions = { 37, writes = true },
-  delete_records = { 21, writes = true },
-  describe_configs = { 32 },
-  alter_configs = { 33, writes = true },
-  incremental_alter_configs = { 44, writes = true, since = "2.2" },
+  delete_records = { 21, writes = true, again = true },
+  describe_configs = { 32, again = true },
+  alter_configs = { 33, writes = true, again = true },
+  incremental_alter_configs = { 44, writes = true, since = "2.2", again = true },
   list_groups = { 16 },
   describe_groups = { 15, alone = true },
   delete_groups = { 42, writes = true },
   group_offsets = { 9 },
-  alter_group_offsets = { 8, writes = true },
+  alter_group_offsets = { 8, writes = true, again = true },
   delete_group_offsets = { 47, writes = true },
   create_acls = { 30, writes = true },
   describe_acls = { 29 },
@@ -32,7 +33,7 @@ local requests = {
   describe_users = { 50, since = "2.2" },
   alter_users = { 51, writes = true, since = "2.2" },
   describe_cluster = { 60, since = "2.3" },
-  list_offsets = { 2, since = "2.3" },
+  list_offsets = { 2, since = "2.3", again = true },
   elect_leaders = { 43, writes = true, since = "2.6" },
 }
 
@@ -78,6 +79,16 @@ local function sent(client, request, about, deadline, start)
   return answer, why
 end
 
+-- Whether a request failed, or a row of it, only because a broker has not heard of a new topic yet.
+local function is_early(client, about, answer, err, deadline)
+  if err then return client:is_early(err.name, about.topic, deadline) end
+  local group = answer.rows and answer.rows[1]
+  for _, row in ipairs(group and group.partitions or answer.rows or {}) do
+    if row.err and client:is_early(row.err.name, row.topic or about.topic, deadline) then return true end
+  end
+  return false
+end
+
 ---Sends a request and waits for its answer.
 ---@param client table
 ---@param name string the core's function
@@ -95,7 +106,9 @@ function call.send(client, name, about, deadline, start)
   local err = support.refusal(client, op, request[1], deadline)
   if err then return nil, err end
   local answer
-  answer, err = sent(client, request, about, deadline, start)
+  repeat
+    answer, err = sent(client, request, about, deadline, start)
+  until not request.again or not is_early(client, about, answer, err, deadline)
   if not answer then
     err.message = err.message:gsub("^%u+ worker failed to parse response: ", "")
     return nil, request.writes and unfinished(err) or err

@@ -206,6 +206,7 @@ function Topics:add_partitions(name, total, options)
   local row = call.judge(op, answer.rows)[1]
   if row.err then return nil, row.err end
   if o.dry_run then return true end
+  self.created[name] = core.now()
   return shown(self, op, name, deadline, function(topic) return topic and #topic.partitions >= total end)
 end
 
