@@ -154,6 +154,9 @@ function group.committed(client, name, what, timeout)
   end
   err = rows_of.error("committed", found, h)
   if err then return nil, err end
+  if not what then -- a broker tells them in no order
+    table.sort(found, function(a, b) return a.topic < b.topic or a.topic == b.topic and a.partition < b.partition end)
+  end
   return committed_rows(found)
 end
 

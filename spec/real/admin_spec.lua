@@ -245,7 +245,7 @@ describe("groups", function()
     list = assert(k:delete_groups { "no such group", group })
     assert.equal("GROUP_ID_NOT_FOUND", list["no such group"].err.name)
     assert.is_nil(list[group].err)
-    failed("GROUP_ID_NOT_FOUND", k:delete_group(group))
+    assert.equal("the cluster has no such group", failed("GROUP_ID_NOT_FOUND", k:delete_group(group)).message)
   end)
 end)
 
