@@ -10,6 +10,8 @@ local now = core.now
 local Commits = {}
 Commits.__index = Commits
 
+local THROWN_OUT = "the group has given this member's partitions to others: it was too slow, or not heard of; polling joins again"
+
 ---@param h table the handle
 ---@param assignment table
 ---@param interval number|nil seconds; nil: only when asked
@@ -20,6 +22,7 @@ local function open(h, assignment, interval, report)
     assignment = assignment,
     interval = interval,
     report = report,
+    member = false, -- of the group, so that UNKNOWN_MEMBER_ID means one that was thrown out
     due = interval and now() + interval or math.huge,
   }, Commits)
 end
@@ -83,6 +86,9 @@ function Commits:send(rows, f)
   local parts = mark(self, rows)
   h.waiting[ticket] = function(answer)
     about.cause, about.user = h:reason(), h.facts.user
+    if self.member and answer.err and answer.err.name == "UNKNOWN_MEMBER_ID" then
+      about.message, about.action = THROWN_OUT, "wait"
+    end
     local err = answer.err and errors.from(answer.err, about) or rows_of.error("commit", answer.rows, h)
     settle(rows, parts, err)
     return f(rows, err)

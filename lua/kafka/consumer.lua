@@ -123,6 +123,7 @@ local function open(options)
     if problem then h:tell(problem) end
   end
   h.claims = function(e)
+    if e.name == "_MAX_POLL_EXCEEDED" then self.membership.expelled = true end
     if e.action ~= "fix" or not for_the_caller[e.category] or doubt.takes(self, e) then return false end
     self.trouble = e
     return mine.on_error == nil -- instead of the log
@@ -176,7 +177,7 @@ function Consumer:subscribe(topics)
   end
   local ok, raw = h.core:subscribe(topics, group.patient)
   if not ok then return nil, errors.from(raw, { op = "subscribe" }) end
-  group.subscribed, group.joined = true, true
+  group.subscribed, group.joined, self.commits.member = true, true, true
   return true
 end
 
@@ -193,7 +194,7 @@ function Consumer:unsubscribe(timeout)
   if not group.subscribed then return true end
   local ok, raw = h.core:unsubscribe()
   if not ok then return nil, errors.from(raw, { op = "unsubscribe" }) end
-  group.subscribed = false
+  group.subscribed, self.commits.member = false, false
   if group.busy then return true end
   polling.settle(self)
   local gone = h:await(function()

@@ -34,6 +34,7 @@ local function open(consumer, policy)
     served = false, -- the group has assigned, now or before
     assigned = false, -- the group has given what it gives, perhaps nothing
     unanswered = nil, -- function that answers what is being handled
+    expelled = false, -- it polled too seldom: whatever is taken away next is lost, also what had been asked for before
     busy = false, -- a handler of ours runs
   }, Membership)
   self.handle.on.rebalance = function(record)
@@ -76,6 +77,7 @@ local function look_up(self, parts)
 end
 
 local function assign(self, record)
+  self.expelled = false
   local parts = self.parts
   parts.eager = not record.cooperative
   if parts.eager then parts:forget_all() end
@@ -106,7 +108,8 @@ local function revoke(self, record)
   for i, part in ipairs(parts) do
     shown[i] = { topic = part.topic, partition = part.partition, offset = policy.position(part) }
   end
-  self.assigned = false
+  local lost = record.lost or self.expelled
+  self.assigned, self.expelled = false, false
   self.unanswered = function()
     self.unanswered = nil
     for _, part in ipairs(parts) do policy.backlog:drop(part.topic, part.partition) end
@@ -114,7 +117,7 @@ local function revoke(self, record)
     return self.parts:clear()
   end
   shown_list(shown)
-  if record.lost then
+  if lost then
     run(self, policy.on_lost or policy.on_revoke, shown)
     return
   end
@@ -209,7 +212,8 @@ local function commit_all(self, deadline)
     local rows = commits:pending()
     local ok, err = commits:wait(rows, math.max(0, deadline - now()))
     if ok then return nil end
-    if err.category ~= "group" or err.action ~= "wait" or now() >= patience then return err, rows end
+    local passes = err.category == "group" and err.action == "wait" and err.name ~= "UNKNOWN_MEMBER_ID"
+    if not passes or now() >= patience then return err, rows end
     h:await(function() return false end, now() + PAUSE)
   end
 end

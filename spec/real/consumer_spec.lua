@@ -169,6 +169,41 @@ describe("a consumer of real brokers", function()
     os.remove(program)
   end)
 
+  -- The other one's coming asks for the partitions first, and librdkafka then calls them no more than revoked.
+  it("that polls too seldom while another one comes is told so, loses its partitions, and goes on", function()
+    local topic, told, lost, revoked = new_topic(2), {}, nil, 0
+    fill(topic, 100, 2)
+    local function member(options)
+      options.session_timeout_ms = 1000
+      return open(topic, topic, options)
+    end
+    local slow = member { max_poll_interval_ms = 1500, on_error = function(err) told[#told + 1] = err end,
+      on_lost = function(rows) lost = rows end, on_revoke = function() revoked = revoked + 1 end }
+    for _ = 1, 10 do assert(slow:poll(20)) end
+    local heir, n = member {}, 0
+    try.until_true(20, function()
+      n = n + (heir:poll(0.1) and 1 or 0)
+      return n == 100 -- nothing was committed
+    end)
+    local ok, err = slow:commit { topic = topic, partition = 0, offset = 3 }
+    assert.is_nil(ok)
+    assert.same({ "UNKNOWN_MEMBER_ID", "wait" }, { err.name, err.action })
+    assert.matches("the group has given this member's partitions to others", err.message)
+    try.until_true(5, function()
+      slow:poll(0.1)
+      return lost or revoked > 0
+    end)
+    assert.equal("_MAX_POLL_EXCEEDED", told[1].name)
+    assert.matches("longer than max.poll.interval.ms", tostring(told[1]))
+    assert.same({ 1, 2, 0 }, { #told, lost and #lost, revoked })
+    heir:poll(0) -- the last one is handled
+    assert(heir:close())
+    local p <close> = assert(kafka.producer { brokers = cluster.brokers })
+    assert(p:send(topic, "new", { partition = 0 }))
+    assert.equal("new", assert(slow:poll(20)).value)
+    assert(slow:close())
+  end)
+
   it("keeps its partitions over a restart where it is a static member, and a second one of its name takes them", function()
     local topic, revoked = new_topic(2), 0
     fill(topic, 10, 2)
