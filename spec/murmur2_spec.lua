@@ -1,5 +1,6 @@
 -- Keys land in the partition where Kafka's own producer puts them: murmur2, written down here once more and held against the
--- values of Kafka's UtilsTest; then the producer against it. spec/real/murmur2_spec.lua asks Kafka's producer itself.
+-- values of Kafka's UtilsTest; then the producer against it, and against where Kafka's own producer has put binary keys.
+-- spec/real/producing_spec.lua asks Kafka's producer itself, whose tool takes text only.
 
 local kafka = require "kafka"
 local murmur2 = require "spec.support.murmur2"
@@ -18,6 +19,20 @@ describe("murmur2 in Lua", function()
     for key, hash in pairs(known) do assert.equal(hash, murmur2.hash(key), key) end
   end)
 end)
+
+-- Where the KafkaProducer of 4.3.1 has put the keys of `binary()` by its ByteArraySerializer: a is partition 0 of 24.
+local by_kafka = table.concat {
+  "jqbabmmvlthlijcibtejdnpvddvddangxmpoqgnljdupjivmprwfmmdbodjjxnlntxodkspjebqsujxjjiquextkagifvbgkamvf",
+  "rqsauoxwwxgwqwavpxfljtxliumirttfusmbmtthupjoawuwchewqtbhursojwhfujcokvtsphvhkdnusevvpernqvcoiexxufvk",
+  "jikdnxqjwgmwoqihpqoophgnvochxwtqkbhnlpchjwedmvuofplfdashtqpcbhhtfafkibphfckvontwjeeswdhijhobdarrbads",
+  "rnuitrptrjhjeveoxaifjufwkfxsmhgnwxbatleflpaddagtsdwldrjgnpmejalfxbxcwtbledckefcovofqdgkhfnvlxgbioxut",
+  "jouesoleghfmgmbbewdahrjpfmeetviquvxieqdwjkcbfmrgjsouagxvfhadkfumevaixspmswsadnfdjtxbgxcahmlucsnbathp",
+  "ioflxighifnocmmqdapcjfwaonmftgxwuqvmwxwufwktruxxtnjmklsbrwhvjawxqaffguuflfdqcurwfxiqxurahmvoluslsreg",
+  "jphbnqhnqgglbrtcengqutdaalqlnaqnjbevpjcqjlpheludlmvgqjrgmcjgtrwbmbadueqplkjvcnmojcfgnquhsurfaqsrgbok",
+  "gwvltlaphqnxmwjmjjxcjwfikvbcumrjslokjqttkhmibngubknfqmfxbfjejltoqwubiasgfkvxjwkddcgdqqoxcesvbrcmklik",
+  "jxllsangfepcawnanleoqricradukegtgmktgixpjpwccdhlgxqpetgorvnekcucaoqmtqwonvdsrtbsjfuxqujfwtliafnapbok",
+  "iarwxawbdhoajelparrtjqfdanlcdxpfqlgxniswawtmvmfwbwrihfmmpwbojnrttwnlmpvwrtkoctvinqetqfingqugwsrevmfp",
+}
 
 describe("the default partitioner", function()
   local PARTITIONS = 24
@@ -41,6 +56,20 @@ describe("the default partitioner", function()
     return keys
   end
 
+  -- Bytes of every kind, 0 to 39 of them.
+  local function binary()
+    local keys, seed = {}, 7
+    for i = 1, #by_kafka do
+      local bytes = {}
+      for j = 1, (i - 1) % 40 do
+        seed = (seed * 1103515245 + 12345) & 0x7fffffff
+        bytes[j] = string.char(seed >> 16 & 0xff)
+      end
+      keys[i] = table.concat(bytes)
+    end
+    return keys
+  end
+
   local function partitions_of(keys)
     local outcome
     local p <close> = assert(kafka.producer { brokers = mock.brokers })
@@ -56,6 +85,12 @@ describe("the default partitioner", function()
     local want = {}
     for i, key in ipairs(keys) do want[i] = murmur2.partition(key, PARTITIONS) end
     assert.same(want, partitions_of(keys))
+  end)
+
+  it("puts 1,000 binary keys, empty ones too, where Kafka's own producer has put them", function()
+    local found = {}
+    for i, partition in ipairs(partitions_of(binary())) do found[i] = string.char(("a"):byte() + partition) end
+    assert.equal(by_kafka, table.concat(found))
   end)
 
   it("takes an empty key for a key, as Kafka's producer does", function()
