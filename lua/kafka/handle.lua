@@ -319,8 +319,8 @@ function Handle:late(about, timeout, what)
     return errors.new(about)
   end
   about.name = "_TIMED_OUT"
-  local seconds = timeout < 0.01 and timeout or (timeout * 100 + 0.5) // 1 / 100
-  about.message = ("%stimed out after %g s"):format(what and what .. ": " or "", seconds)
+  local seconds = (timeout < 100 and "%.3g" or "%.0f"):format(timeout) -- of 3 s that several steps share 2.99854 are left
+  about.message = ("%stimed out after %s s"):format(what and what .. ": " or "", seconds)
   about.cause = self:reason(timeout)
   return errors.new(about)
 end
