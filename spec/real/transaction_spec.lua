@@ -247,9 +247,10 @@ describe("transactions on real brokers", function()
     local k <close> = assert(kafka.connect { brokers = cluster.brokers, isolation_level = "read_committed", on_log = quiet,
       on_error = quiet })
     local all <close> = assert(k:partitions(to))
-    local n, wrong, expected, kills = 0, nil, {}, 0
-    local next_kill, down = 1000, nil
-    local deadline = kafka.now() + 90
+    local n, wrong, expected = 0, nil, {}
+    local turn, killed, brokers_killed = 0, 0, 0
+    local next_kill, down = 600, nil
+    local deadline = kafka.now() + 120
     while n < N and kafka.now() < deadline do
       for _, m in ipairs(all:fetch { timeout = 0.5 } or {}) do
         n = n + 1
@@ -258,16 +259,18 @@ describe("transactions on real brokers", function()
         expected[m.partition] = tonumber(m.value) + PARTITIONS
       end
       if n >= next_kill then -- while they copy: every so many messages
-        next_kill, kills = next_kill + 1900, kills + 1
+        next_kill, turn = next_kill + 1300, turn + 1
         if down then
           cluster:broker(down):start()
           down = nil
-        elseif kills % 4 == 0 then
-          down = kills // 4 % 3 + 1
+        elseif turn % 4 == 0 then
+          brokers_killed = brokers_killed + 1
+          down = brokers_killed % 3 + 1
           cluster:broker(down):kill()
         else
-          c.kill(kills % 2 + 1)
-          c.start(kills % 2 + 1)
+          killed = killed + 1
+          c.kill(turn % 2 + 1)
+          c.start(turn % 2 + 1)
         end
       end
     end
@@ -276,7 +279,7 @@ describe("transactions on real brokers", function()
     c.kill(2)
     assert.is_nil(wrong)
     assert.equal(N, n)
-    assert.is_true(kills >= 8, kills)
+    assert.is_true(killed >= 8 and brokers_killed >= 3, killed .. " copiers, " .. brokers_killed .. " brokers")
     local rest = assert(all:fetch { timeout = 1 })
     assert.equal(0, rest.n)
   end)
