@@ -34,6 +34,17 @@ describe("examples/look.lua", function()
   end)
 end)
 
+describe("examples/producer.lua", function()
+  it("has every message delivered through a small queue, and one refused", function()
+    local code, text = run "BROKERS= N=5000 lua5.4 examples/producer.lua"
+    assert.equal(0, code, text)
+    assert.matches("^delivered to first%[%d%] at offset 0\n", text)
+    assert.matches("the message is larger than the limit", text)
+    assert.matches("the batch: 5000 delivered, 0 failed\n", text)
+    assert.matches("accepted 10001, delivered 10001, failed 0, pending 0; 0 to be sent again\n$", text)
+  end)
+end)
+
 describe("examples/consumer.lua", function()
   it("handles every message with two members", function()
     local code, text = run "BROKERS= lua5.4 examples/consumer.lua"
