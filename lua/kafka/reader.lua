@@ -23,7 +23,7 @@ local reader = {}
 
 local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
 local AGAIN = 1 -- seconds before what failed is tried again
-local REASON = 10 -- seconds that the next two pictures get to show why a position does not exist
+local REASON = 5 -- seconds that pictures get to show why a position does not exist
 local DEFAULT_TIMEOUT = 10 -- seconds
 
 -- Where to start -----------------------------------------------------------------------------------------------------
@@ -185,30 +185,42 @@ local function decide(self, row)
   return row.to
 end
 
--- Goes on elsewhere. What fails is tried again, also where the handler raised: the partition rests meanwhile.
-local function jump(self, part)
+-- A partition rests until it is decided where it goes on. `checked`: other data is known to have taken the place of what was read.
+local function lose(part, from, why, checked)
+  part.lost = part.lost or { from = from, why = why, checked = checked, since = now() }
+  part.suspect = nil
+  part.reading.all:pause(part.partition)
+end
+
+-- Whether the data before our position is still what was read: messages that were read are read once more. That one is no
+-- longer there (retention, compaction) says nothing. False comes with the offset that holds another, nil with an error.
+local function is_same(self, part, known)
+  for _, was in pairs(known) do
+    local m, err = self.k:message(part.topic, part.partition, was.offset, LOOK_UP)
+    if m and (m.key ~= was.key or m.value ~= was.value or m.timestamp ~= was.timestamp) then return false, was.offset end
+    if not m and err.name ~= "OFFSET_OUT_OF_RANGE" then return nil, err end
+  end
+  return true
+end
+
+local ANOTHER = "%s, and offset %d holds another message than was read"
+
+-- Whether a position only seemed lost: a broker that was the leader, and does not know yet that another is, tells of the end of
+-- its own log. Nil where that is not clear yet.
+local function was_false(self, part, earliest, latest)
   local lost = part.lost
-  if now() < (lost.again or 0) then return end
-  lost.again = now() + AGAIN
-  local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
-  if not earliest then return self.k:tell(latest) end
-  lost.pictures = lost.pictures or self.pictures
-  local unclear = lost.from >= earliest and not lost.why and part.last
-  if unclear and self.pictures < lost.pictures + 2 and now() < lost.since + REASON then
-    lost.again = now() + AGAIN / 4
-    return
-  end
-  local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }
-  row.reason = sentence(row, lost.why)
-  local to = decide(self, row)
-  if self.closed or part.lost ~= lost then return end -- by the handler, which has closed the reader or sought
-  parts.forget(part)
-  if not to then
-    part.lost = nil
-    part.stopped = errors.new { name = "OFFSET_OUT_OF_RANGE", op = "poll", topic = row.topic, partition = row.partition,
-      offset = row.from, earliest = earliest, latest = latest, message = row.reason .. "; seek to where to go on" }
-    return
-  end
+  if lost.checked or lost.from < earliest then return false end
+  if now() < lost.since + (part.last and REASON or AGAIN) and not lost.why then return nil end -- pictures may show why
+  if lost.from > latest then return false end
+  local known = { part.last }
+  for _, was in pairs(part.anchors) do known[#known + 1] = was end
+  local same, at = is_same(self, part, known)
+  if same == nil then return nil end
+  if not same then lost.why, lost.checked = ANOTHER:format(lost.why or "the log was cut or made anew", at), true end
+  return same
+end
+
+local function go_on(self, part, to)
   local all = part.reading.all
   local ok, err = all:seek(part.partition, to, LOOK_UP)
   if ok then ok, err = all:resume(part.partition) end
@@ -216,34 +228,35 @@ local function jump(self, part)
   part.lost, part.next = nil, to
 end
 
-local function lose(part, from, why)
-  part.lost = part.lost or { from = from, why = why, since = now() }
-  part.suspect = nil
-  part.reading.all:pause(part.partition) -- hands out nothing before it is decided
+-- Goes on elsewhere. What fails is tried again, also where the handler raised: the partition rests meanwhile.
+local function jump(self, part)
+  local lost = part.lost
+  if now() < (lost.again or 0) then return end
+  lost.again = now() + AGAIN
+  local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
+  if not earliest then return self.k:tell(latest) end
+  local seeming = was_false(self, part, earliest, latest)
+  if seeming then return go_on(self, part, lost.from) end
+  if seeming == nil then return end
+  local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }
+  row.reason = sentence(row, lost.why)
+  local to = decide(self, row)
+  if self.closed or part.lost ~= lost then return end -- by the handler, which has closed the reader or sought
+  parts.forget(part)
+  if to then return go_on(self, part, to) end
+  part.lost = nil
+  part.stopped = errors.new { name = "OFFSET_OUT_OF_RANGE", op = "poll", topic = row.topic, partition = row.partition,
+    offset = row.from, earliest = earliest, latest = latest, message = row.reason .. "; seek to where to go on" }
 end
 
--- Whether an offset still holds the message that was read there. That it is no longer there (retention, compaction) says nothing.
-local function is_same(self, part, was)
-  local m, err = self.k:message(part.topic, part.partition, was.offset, LOOK_UP)
-  if m then return m.key == was.key and m.value == was.value and m.timestamp == was.timestamp end
-  if err.name == "OFFSET_OUT_OF_RANGE" then return true end
-  return nil, err
-end
-
--- Whether what is before our position is still what was read: messages that were read a while ago are read once more.
+-- Looks at a partition that is in doubt.
 local function verify(self, part)
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
   if not earliest then return end -- asked again a moment later
   if part.next > latest then return lose(part, part.next, part.suspect) end
-  for _, was in pairs(part.anchors) do
-    local same, err = nil, nil
-    if was.offset >= earliest then same, err = is_same(self, part, was) end
-    if err then return end
-    if same == false then
-      return lose(part, part.next, ("%s, and offset %d holds another message than was read"):format(part.suspect, was.offset))
-    end
-  end
-  part.suspect = nil
+  local same, at = is_same(self, part, part.anchors)
+  if same == false then return lose(part, part.next, ANOTHER:format(part.suspect, at), true) end
+  if same then part.suspect = nil end
 end
 
 -- What has changed ---------------------------------------------------------------------------------------------------
@@ -264,7 +277,7 @@ local function appear(self, topic, count)
   end
   for number, old in pairs(was) do
     local part = self.parts:find(topic, number)
-    if part and (old.next or 0) > 0 then lose(part, old.next, "the topic was deleted and created again") end
+    if part and (old.next or 0) > 0 then lose(part, old.next, "the topic was deleted and created again", true) end
   end
   self.gone[topic] = nil
 end

@@ -124,7 +124,7 @@ local function expect_all(sent, values)
       assert.is_true(n == last + 1, ("%d behind %d"):format(n, last))
       last = n
     else
-      assert.is_false(kind.can.idempotence, "twice: " .. v)
+      assert.is_nil(kind.can.idempotence, "twice: " .. v)
     end
     seen[n] = true
   end
@@ -161,12 +161,15 @@ generations.each(describe, "a reader", function(generation)
     fill(name, 1, 10)
     assert.same(numbers(1, 10), read(r, 20, count(10)))
     local leader = leader_of(name)
-    assert(cluster:broker(leader):pause())
-    fill(name, 11, 20)
-    local more = read(r, 20, count(10))
-    assert(cluster:broker(leader):resume())
+    local more
+    do
+      assert(cluster:broker(leader):pause())
+      local _ <close> = setmetatable({}, { __close = function() assert(cluster:broker(leader):resume()) end })
+      fill(name, 11, 20)
+      more = read(r, 20, count(10))
+    end
     assert.same(numbers(11, 20), more)
-    assert.same({}, read(r, 1, count(1)))
+    assert.same({}, read(r, 3, count(1))) -- the old leader, which does not know of the new one for a moment, misleads nobody
   end)
 
   it("goes on where leaders are moved, by reassignment and by preferred election", function()
