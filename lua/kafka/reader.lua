@@ -287,14 +287,15 @@ local function vanish(self, topic)
   self.later[topic] = nil
 end
 
+-- What other replicas may mean: a topic made anew between two pictures shows, if at all, by them.
+local OTHERS = "its replicas are others: the topic was made anew, or an unclean election cut the log"
+
 -- Something happened that may have put other data in the place of what was read; or tells why a position is lost.
 local function doubt(part, why)
   if not part or not part.next then return end
-  if part.lost then
-    part.lost.why = part.lost.why or why
-  else
-    part.suspect = part.suspect or why
-  end
+  local at, field = part, "suspect"
+  if part.lost then at, field = part.lost, "why" end
+  if at[field] == nil or at[field] == OTHERS then at[field] = why end
 end
 
 local function has(list, id)
@@ -329,8 +330,7 @@ function act.isr(self, c)
   if part then part.isr = c.to end
 end
 
--- A topic made anew between two pictures shows, if at all, by other replicas.
-function act.replicas(self, c) doubt(self.parts:find(c.topic, c.partition), "the topic was made anew") end
+function act.replicas(self, c) doubt(self.parts:find(c.topic, c.partition), OTHERS) end
 
 local function follow(self)
   local change = self.watch:next(0)
