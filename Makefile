@@ -25,6 +25,8 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 #: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many columns", see bench/README.md
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
+#: MINUTES=3          make chaos: how long; SEED=7: which faults in which order (default: another each time); KAFKA=4.3.1;
+#:                    STRICT=1: fail also where silence lasted too long; SETTINGS="socket.timeout.ms=3000 ..." of its clients
 #: SECONDS=60         make fuzz: how long; all targets run at the same time
 #: KEEP=1             make fuzz: add what reaches new code to fuzz/corpus
 #: INPUT=FILE         make fuzz: run this one input, of fuzz/corpus or a finding
@@ -166,6 +168,15 @@ bench:  ## install what is missing (asks first), build, compare with C and a han
 	@$(BUILD)
 	@$(SUBMAKE) contest
 
+chaos:  ## install what is missing (asks first), build, kill and pause brokers under a writer and a reader; see MINUTES, SEED
+	@$(SETUP_FOR) build real
+	@$(BUILD)
+	@$(SUBMAKE) havoc
+
+havoc: all
+	@$(RUN_ENV) LUA='$(LUA)' $(foreach name,MINUTES SEED KAFKA STRICT SETTINGS,$(if $($(name)),$(name)='$($(name))')) \
+	  $(LUA) chaos/run.lua
+
 fuzz:  ## install what is missing (asks first), run libFuzzer on what callers pass; see SECONDS, KEEP, INPUT
 	@$(SETUP_FOR) build fuzz
 	@$(SUBMAKE) B=build/$(LUA_VERSION)-fuzz CC=clang HARDEN= CFLAGS='$(FUZZ_CFLAGS)' fuzz-programs
@@ -184,7 +195,7 @@ STRICT = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissi
 
 check-lua:
 	@echo luacheck
-	@luacheck --no-color -q $(wildcard lua spec fuzz examples bench tools bin/lkafka rockspec/*.rockspec)
+	@luacheck --no-color -q $(wildcard lua spec fuzz examples bench chaos tools bin/lkafka rockspec/*.rockspec)
 
 check-c:
 	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all contestants
@@ -226,5 +237,5 @@ help:  ## this list
 	@sed -n 's/^#: /  /p' Makefile
 
 FORCE:
-.PHONY: all demo run env test specs oom fuzz bench contest contestants docs check check-lua check-c check-format \
+.PHONY: all demo run env test specs oom fuzz bench contest contestants chaos havoc docs check check-lua check-c check-format \
         check-rockspec install install-modules clean help FORCE

@@ -1,0 +1,74 @@
+-- The writer, the reader and the witness, each a process of its own that ends with this one, and what they have noted: a line for
+-- each event in a file of theirs, which outlives a kill -9.
+-- Must not know: what they do, nor what is judged by it.
+
+local machine = require "kafka.localcluster.machine"
+
+local crew = {}
+
+local Readers = {}
+Readers.__index = Readers
+
+---Starts a program of this folder.
+---@param sandbox kafka.localcluster.Sandbox
+---@param name string of its files: NAME.events, NAME.log, and NAME.stop, which asks it to end
+---@param program string "writer", "reader", "witness"
+---@param given table<string, string> what it is to know
+---@return kafka.localcluster.Process
+function crew.start(sandbox, name, program, given)
+  local path = assert(package.searchpath("chaos." .. program, package.path))
+  local command = { os.getenv "LUA" or "lua5.4", path, sandbox.folder .. "/" .. name }
+  for key, value in pairs(given) do command[#command + 1] = ("%s=%s"):format(key, value) end
+  return assert(sandbox:launch(name, command))
+end
+
+---Asks a program to end in good order: "now", or once it has read all there is, "drained".
+---@param when "now"|"drained"
+function crew.ask_to_stop(sandbox, name, when) assert(machine.replace(("%s/%s.stop"):format(sandbox.folder, name), when)) end
+
+---@class kafka.chaos.Readers the reader's processes, one after the other
+---@param sandbox kafka.localcluster.Sandbox
+---@param given table<string, string>
+function crew.readers(sandbox, given)
+  return setmetatable({ sandbox = sandbox, given = given, count = 0, process = nil }, Readers)
+end
+
+---@return number when it was started
+function Readers:start()
+  self.count = self.count + 1
+  -- By turns it commits by itself, and as the caller asks.
+  self.given.commit = self.count % 2 == 1 and "auto" or "manual"
+  self.name = "reader-" .. self.count
+  self.process = crew.start(self.sandbox, self.name, "reader", self.given)
+  return machine.now()
+end
+
+function Readers:kill()
+  self.process:signal "sigkill"
+  self:ended(10)
+end
+
+function Readers:ended(seconds)
+  return assert(self.process:reach("ended", machine.now() + seconds), self.name .. " did not end")
+end
+
+-- It ends in good order, unless the coordinator is away for longer than it waits for its last commit.
+function Readers:close()
+  crew.ask_to_stop(self.sandbox, self.name, "now")
+  self:ended(30)
+end
+
+---The events that a program has noted, in order: {kind, time, numbers and words...}.
+---@return table[]
+function crew.events(sandbox, name)
+  local list = {}
+  for line in (machine.read(("%s/%s.events"):format(sandbox.folder, name)) or ""):gmatch "([^\n]*)\n" do -- whole lines only
+    local kind, time, rest = line:match "^(%S+) (%S+) ?(.*)$"
+    local event = { kind = kind, time = tonumber(time), text = rest }
+    for word in rest:gmatch "%S+" do event[#event + 1] = math.tointeger(word) or word end
+    list[#list + 1] = event
+  end
+  return list
+end
+
+return crew

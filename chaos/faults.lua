@@ -1,0 +1,96 @@
+-- The faults, a row each. A kind of fault is added by a row.
+-- cards: how many there are in the deck that plan.lua shuffles. hold: how long it lasts, seconds, at least and at most. whole:
+-- every broker must be in sync before, so that no more than one is ever missing; such faults follow each other, the others may
+-- come meanwhile. limit: how long silence may last behind it, seconds, from the broker's session and the client's
+-- socket.timeout.ms.
+-- run does it and undoes it, in a coroutine (see stage.lua), from a scene and a card.
+
+local stage = require "chaos.stage"
+
+local function killing(who)
+  return function(scene, card, kind)
+    local broker, words = who(scene, card)
+    scene:strike(kind, ("kill -9 of broker %d, %s, for %.1f s"):format(broker.id, words, card.hold), broker)
+    assert(broker:kill())
+    stage.wait(card.hold)
+  end
+end
+
+local function pausing(who)
+  return function(scene, card, kind)
+    local broker, words = who(scene, card)
+    scene:strike(kind, ("broker %d, %s, pauses for %.1f s"):format(broker.id, words, card.hold), broker)
+    assert(broker:pause())
+    stage.wait(card.hold)
+    assert(broker:resume())
+  end
+end
+
+local function leader(scene, card) return scene:leader(card.partition), ("leader of partition %d"):format(card.partition) end
+
+local function coordinator(scene) return scene:coordinator(), "the group's coordinator" end
+
+local function anyone(scene, card) return scene.cluster:broker(card.broker), "any" end
+
+local function rolling(scene, _, kind)
+  for _, broker in ipairs(scene.cluster.members) do
+    scene:strike(kind, ("rolling restart: broker %d stops"):format(broker.id), broker)
+    assert(broker:stop(30))
+    scene:whole()
+  end
+end
+
+local function rotated(list)
+  local found = table.move(list, 2, #list, 1, {})
+  found[#list] = list[1]
+  return found
+end
+
+-- Another order of the same replicas moves nothing by itself; the election does.
+local function election(scene, card, kind)
+  local partition = card.partition
+  local order = scene:replicas(partition)
+  while order[1] == scene:leader(partition).id do order = rotated(order) end
+  assert(scene.cluster:reassign(scene.topic, partition, order))
+  scene:strike(kind, ("leader of partition %d moves to broker %d by election"):format(partition, order[1]))
+  assert(scene.cluster:elect(scene.topic, partition))
+end
+
+-- Away from the leader, and then it is a replica again.
+local function reassignment(scene, card, kind)
+  local partition, old = card.partition, scene:leader(card.partition).id
+  local others = {}
+  for _, id in ipairs(scene:replicas(partition)) do
+    if id ~= old then others[#others + 1] = id end
+  end
+  scene:strike(kind, ("partition %d moves away from broker %d by reassignment"):format(partition, old))
+  assert(scene.cluster:reassign(scene.topic, partition, others))
+  others[#others + 1] = old
+  assert(scene.cluster:reassign(scene.topic, partition, others))
+end
+
+local function another_reader(how)
+  return function(scene, card, kind)
+    local fault = scene:strike(kind, ("reader %s, for %.1f s"):format(kind:match "%S+$", card.hold))
+    scene.readers[how](scene.readers)
+    stage.wait(card.hold)
+    fault.restarted = scene.readers:start()
+  end
+end
+
+local function killed(session) return session + 1.5 end
+
+local function paused(_, socket_timeout) return socket_timeout + 1 end
+
+return {
+  { name = "kill -9 of a leader", cards = 3, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(leader) },
+  { name = "kill -9 of the coordinator", cards = 2, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(coordinator) },
+  { name = "kill -9 of any broker", cards = 1, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(anyone) },
+  { name = "pause of a leader", cards = 2, hold = { 0.5, 13 }, whole = true, limit = paused, run = pausing(leader) },
+  { name = "pause of the coordinator", cards = 1, hold = { 0.5, 13 }, whole = true, limit = paused, run = pausing(coordinator) },
+  { name = "rolling restart", cards = 1, whole = true, run = rolling },
+  { name = "election", cards = 2, whole = true, run = election },
+  { name = "reassignment", cards = 1, whole = true, run = reassignment },
+  { name = "reader killed", cards = 3, hold = { 0, 3 }, run = another_reader "kill" },
+  { name = "reader closed", cards = 1, hold = { 0, 3 }, run = another_reader "close" },
+}

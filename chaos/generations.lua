@@ -1,0 +1,18 @@
+-- What differs between the generations of Kafka here: a row each.
+-- session: seconds after which a silent broker is replaced, as kafka.localcluster sets it. client: settings of every client;
+-- producer: of the writer. duplicates: whether a message may be stored twice.
+
+local synced = { ["min.insync.replicas"] = 2 }
+local idempotent = { enable_idempotence = true }
+
+return {
+  ["4.3.1"] = { session = 1, brokers = synced, client = {}, producer = idempotent, duplicates = false },
+  ["3.9.2"] = { session = 1.5, brokers = synced, client = {}, producer = idempotent, duplicates = false },
+  ["0.8.2.1"] = {
+    session = 1.5,
+    brokers = synced,
+    client = { api_version_request = false, broker_version_fallback = "0.8.2.1" },
+    producer = { acks = "all", max_in_flight_requests_per_connection = 1 }, -- else a retry comes behind later ones
+    duplicates = true,
+  },
+}

@@ -1,0 +1,142 @@
+-- A run: starts three brokers, a writer, a reader and a witness, lets the faults come that the seed draws, then judges what
+-- became of every message and every commit, and prints it. Ends with 1 where a figure is other than it must be, and keeps the
+-- logs.
+-- From the environment: MINUTES, SEED, KAFKA, STRICT, SETTINGS, LUA; see README.md.
+
+local kafka = require "kafka"
+local machine = require "kafka.localcluster.machine"
+local uv = require "luv"
+local crew = require "chaos.crew"
+local direct = require "chaos.direct"
+local faults = require "chaos.faults"
+local generations = require "chaos.generations"
+local keep = require "chaos.keep"
+local ledger = require "chaos.ledger"
+local plan = require "chaos.plan"
+local scenes = require "chaos.scene"
+local show = require "chaos.show"
+local silence = require "chaos.silence"
+local stage = require "chaos.stage"
+local verdict = require "chaos.verdict"
+
+local BROKERS, PARTITIONS, TOPIC, GROUP = 3, 4, "chaos", "chaos"
+local FIRST, LAST = 2, 3 -- seconds without a fault, at the start and at the end
+local SOCKET_TIMEOUT = 10 -- seconds, this client's default
+
+local function asked_for(name, default, convert, words)
+  local given = os.getenv(name)
+  if not given or given == "" then given = default end
+  return convert(given) or error(("%s must be %s"):format(name, words), 0)
+end
+
+local version = asked_for("KAFKA", "4.3.1", tostring)
+local minutes = asked_for("MINUTES", 3, tonumber, "a number of minutes")
+local seed = asked_for("SEED", os.time() % 1000000, math.tointeger, "an integer")
+local strict = asked_for("STRICT", "no", tostring) ~= "no"
+local row = generations[version] or error(("KAFKA must be a version that chaos/generations.lua has, not %s"):format(version), 0)
+
+-- "name=value ..." for every client.
+local settings = {}
+for name, value in asked_for("SETTINGS", "", tostring):gmatch "(%S+)=(%S+)" do settings[name] = value end
+
+local started = machine.now()
+
+local function say(words) print(("%7.1f s  %s"):format(machine.now() - started, words)) end
+
+local function client_options(cluster)
+  local all = { brokers = cluster.brokers }
+  for _, set in ipairs { row.client, settings } do
+    for name, value in pairs(set) do all[name] = value end
+  end
+  return all
+end
+
+-- What the crew is told.
+local function told(cluster)
+  local all = { brokers = cluster.brokers, topic = TOPIC, group = GROUP, partitions = tostring(PARTITIONS), version = version }
+  for name, value in pairs(settings) do all["set." .. name] = value end
+  return all
+end
+
+-- The topic, and the one that keeps the group's offsets: its first use makes it.
+local function furnish(cluster)
+  assert(cluster:create_topic(TOPIC, PARTITIONS, BROKERS))
+  local k <close> = assert(kafka.connect(client_options(cluster)))
+  assert(k:committed(GROUP, { { topic = TOPIC, partition = 0 } }, 30))
+end
+
+local function ended(process, seconds)
+  local done = process:reach("ended", machine.now() + seconds)
+  if not done then error(("the %s did not end in %d s"):format(process.name, seconds), 0) end
+  local code, signal = process:exit()
+  if code ~= 0 or signal ~= 0 then error(("the %s failed: %s"):format(process.name, process:last_words()), 0) end
+end
+
+local function act(cluster)
+  local sandbox = cluster.sandbox
+  local writer = crew.start(sandbox, "writer", "writer", told(cluster))
+  local witness = crew.start(sandbox, "witness", "witness", told(cluster))
+  local readers = crew.readers(sandbox, told(cluster))
+  readers:start()
+  local scene = scenes.new { cluster = cluster, topic = TOPIC, group = GROUP, readers = readers, say = say }
+  local play = stage.new()
+  play:start(function()
+    scene:whole()
+    stage.wait(FIRST)
+    direct(play, scene, faults, plan.cards(seed, faults, PARTITIONS, BROKERS), machine.now() + minutes * 60)
+    stage.wait(LAST)
+  end)
+  play:run()
+  say "no more faults: the writer ends, the reader reads what is left"
+  crew.ask_to_stop(sandbox, "writer", "now")
+  ended(writer, 70)
+  crew.ask_to_stop(sandbox, readers.name, "drained")
+  ended(readers.process, 90)
+  crew.ask_to_stop(sandbox, "witness", "now")
+  ended(witness, 30)
+  return scene, readers.count
+end
+
+local function limit_of(fault)
+  local socket_timeout = tonumber(settings["socket.timeout.ms"] or SOCKET_TIMEOUT * 1000) / 1000
+  return fault.limit and fault.limit(row.session, socket_timeout)
+end
+
+local function print_all(...)
+  for _, lines in ipairs { ... } do print("\n" .. table.concat(lines, "\n")) end
+end
+
+-- Prints what became of all; returns why the run has failed.
+local function judge(cluster, scene, readers)
+  local found = ledger.collect(cluster.sandbox, readers, ledger.log(client_options(cluster), TOPIC, PARTITIONS))
+  local figures, details = verdict.judge(found)
+  local wrong = verdict.wrong(figures, row.duplicates)
+  local read = {}
+  for _, reading in ipairs(found.readers) do table.move(reading.read, 1, #reading.read, #read + 1, read) end
+  local measured = silence.measure(scene.faults, found.acked, read)
+  local lines, over = show.faults(faults, scene.faults, measured, limit_of)
+  print_all(lines, show.figures(figures, wrong))
+  if #details > 0 then print_all(details) end
+  if #wrong > 0 then return "figures are wrong: " .. table.concat(wrong, ", ") end
+  if over > 0 then
+    print(("%d of %d faults were followed by a longer silence than the limit"):format(over, #scene.faults))
+    if strict then return "silence was longer than the limit" end
+  end
+end
+
+local function main()
+  print(("chaos: Kafka %s, librdkafka %s, %g minutes; again by: make chaos KAFKA=%s MINUTES=%g SEED=%d"):format(version,
+    kafka.librdkafka, minutes, version, minutes, seed))
+  io.stdout:setvbuf "line"
+  local cluster <close> = assert(kafka.localcluster { version = version, brokers = BROKERS, settings = row.brokers })
+  local done, why = xpcall(function()
+    furnish(cluster)
+    return judge(cluster, act(cluster))
+  end, function(err) return type(err) == "string" and err or debug.traceback(tostring(err)) end)
+  if done and not why then return true end
+  local folder = keep(cluster.sandbox.folder, uv.os_tmpdir(), seed)
+  print(("\nFAILED (seed %d): %s\nlogs are in %s"):format(seed, why, folder))
+  return false
+end
+
+os.exit(main(), true)

@@ -1,0 +1,171 @@
+-- What became of every message and of every commit: exact, from what the writer, the reader and the witness noted and from what
+-- the partitions hold in the end. Pure.
+
+local verdict = {}
+
+---@class kafka.chaos.Ledger
+---@field acked { time: number, partition: integer, number: integer, offset: integer }[]
+---@field failed integer reports of failure
+---@field log table<integer, { offset: integer, number: integer }[]> by partition, to its end
+---@field readers kafka.chaos.Reading[] one process after the other
+---@field witness { time: number, asked: number, partition: integer, offset: integer }[] what it heard, and since when it asked
+
+---@class kafka.chaos.Reading
+---@field opening number when it began
+---@field read { time: number, partition: integer, offset: integer, number: integer }[]
+---@field committed { time: number, partition: integer, offset: integer }[] what it says it has committed
+---@field resets integer how often it went on elsewhere
+---@field errors integer that its caller got
+
+-- Figures that must be 0, in the order of the table.
+verdict.zeros = {
+  "lost", "duplicated", "out_of_order", "skipped", "misplaced", "went_back", "read_again_though_committed", "resets", "errors",
+}
+
+local function counter(limit)
+  local figures, details = {}, {}
+  local function count(name, words, ...)
+    figures[name] = (figures[name] or 0) + 1
+    if words and figures[name] <= limit then details[#details + 1] = ("%s: " .. words):format(name:gsub("_", " "), ...) end
+  end
+  return figures, details, count
+end
+
+local function raise(highest, partition, offset) highest[partition] = math.max(highest[partition] or -1, offset) end
+
+-- What the partitions hold: partition -> offset -> number, and partition -> number -> true.
+local function stored(log, count)
+  local at, there = {}, {}
+  for partition, list in pairs(log) do
+    local numbers, seen, highest = {}, {}, 0
+    for _, m in ipairs(list) do
+      count "stored"
+      numbers[m.offset] = m.number
+      if seen[m.number] then
+        count("duplicated", "partition %d holds message %d once more at offset %d", partition, m.number, m.offset)
+      elseif m.number < highest then
+        count("out_of_order", "partition %d holds message %d behind message %d", partition, m.number, highest)
+      end
+      seen[m.number], highest = true, math.max(highest, m.number)
+    end
+    at[partition], there[partition] = numbers, seen
+  end
+  return at, there
+end
+
+-- What one process read: each message of a partition behind the one before, and none left out.
+local function follow(reading, at, committed, was_read, count)
+  local last = {}
+  for _, m in ipairs(reading.read) do
+    local p, before = m.partition, last[m.partition]
+    if before and m.offset <= before then
+      count("out_of_order", "offset %d of partition %d was read behind offset %d", m.offset, p, before)
+    elseif before and m.offset > before + 1 then
+      count("skipped", "offset %d of partition %d was read next after offset %d", m.offset, p, before)
+    end
+    if m.offset < (committed[p] or 0) then
+      count("read_again_though_committed", "offset %d of partition %d was read though %d was committed before", m.offset, p,
+        committed[p])
+    end
+    if at[p] and at[p][m.offset] ~= m.number then
+      count("misplaced", "message %d was read at offset %d of partition %d, which holds message %s", m.number, m.offset, p,
+        at[p][m.offset])
+    end
+    was_read[p] = was_read[p] or {}
+    count(was_read[p][m.number] and "read_again" or "read")
+    was_read[p][m.number], last[p] = true, m.offset
+  end
+end
+
+local function by_time(a, b) return a.time < b.time end
+
+-- All that was said about commits, in the order in which it became known.
+local function statements(ledger)
+  local list = {}
+  for _, reading in ipairs(ledger.readers) do table.move(reading.committed, 1, #reading.committed, #list + 1, list) end
+  table.move(ledger.witness, 1, #ledger.witness, #list + 1, list)
+  table.sort(list, by_time)
+  return list
+end
+
+-- The highest offsets that were known to be committed before a moment.
+local function known_before(list, time)
+  local highest = {}
+  for _, c in ipairs(list) do
+    if c.time >= time then break end
+    raise(highest, c.partition, c.offset)
+  end
+  return highest
+end
+
+local function ascending(list, known, who, count)
+  for _, c in ipairs(list) do
+    if c.offset < (known[c.partition] or 0) then
+      count("went_back", "%s: %d of partition %d, after %d", who, c.offset, c.partition, known[c.partition])
+    end
+    raise(known, c.partition, c.offset)
+  end
+end
+
+-- The witness may hear what was true when it asked: compared with what the readers had told by then, and with what it heard
+-- before.
+local function heard(ledger, count)
+  local told = {}
+  for _, reading in ipairs(ledger.readers) do table.move(reading.committed, 1, #reading.committed, #told + 1, told) end
+  table.sort(told, by_time)
+  local known, i = {}, 1
+  for _, c in ipairs(ledger.witness) do
+    while told[i] and told[i].time < c.asked do
+      raise(known, told[i].partition, told[i].offset)
+      i = i + 1
+    end
+    ascending({ c }, known, "heard by the witness", count)
+  end
+end
+
+---@param ledger kafka.chaos.Ledger
+---@return table<string, integer> figures
+---@return string[] details of what should not be, the first few of each kind
+function verdict.judge(ledger)
+  local figures, details, count = counter(5)
+  for _, name in ipairs { "acknowledged", "stored", "read", "read_again", "commits", table.unpack(verdict.zeros) } do
+    figures[name] = 0
+  end
+  figures.failed = ledger.failed
+  local at, there = stored(ledger.log, count)
+  local all, was_read = statements(ledger), {}
+  for i, reading in ipairs(ledger.readers) do
+    local known = known_before(all, reading.opening)
+    follow(reading, at, known, was_read, count)
+    ascending(reading.committed, known, ("told by reader %d"):format(i), count)
+    figures.commits = figures.commits + #reading.committed
+    figures.resets, figures.errors = figures.resets + reading.resets, figures.errors + reading.errors
+  end
+  heard(ledger, count)
+  for _, m in ipairs(ledger.acked) do
+    count "acknowledged"
+    local p = m.partition
+    if not (there[p] and there[p][m.number]) then
+      count("lost", "message %d of partition %d was acknowledged at offset %d and is not stored", m.number, p, m.offset)
+    elseif not (was_read[p] and was_read[p][m.number]) then
+      count("lost", "message %d of partition %d was acknowledged and never read", m.number, p)
+    elseif m.offset >= 0 and at[p][m.offset] ~= m.number then
+      count("misplaced", "message %d of partition %d was acknowledged at offset %d, which holds message %s", m.number, p,
+        m.offset, at[p][m.offset])
+    end
+  end
+  return figures, details
+end
+
+---@param figures table<string, integer>
+---@param duplicates boolean whether a message may be stored twice
+---@return string[] names of figures that should be 0
+function verdict.wrong(figures, duplicates)
+  local list = {}
+  for _, name in ipairs(verdict.zeros) do
+    if figures[name] ~= 0 and not (duplicates and name == "duplicated") then list[#list + 1] = name end
+  end
+  return list
+end
+
+return verdict

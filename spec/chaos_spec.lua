@@ -1,0 +1,260 @@
+-- What `make chaos` decides by: the plan that a seed draws, the verdict over messages and commits, the silence behind a fault, and
+-- the tasks of a run. All of it without brokers.
+
+local faults = require "chaos.faults"
+local plan = require "chaos.plan"
+local show = require "chaos.show"
+local silence = require "chaos.silence"
+local stage = require "chaos.stage"
+local verdict = require "chaos.verdict"
+
+describe("the plan of make chaos", function()
+  local function draw(seed, n)
+    local next_card, cards = plan.cards(seed, faults, 4, 3), {}
+    for i = 1, n do cards[i] = next_card() end
+    return cards
+  end
+
+  it("is the same for one seed, and another for another", function()
+    assert.same(draw(7, 200), draw(7, 200))
+    assert.not_same(draw(7, 20), draw(8, 20))
+    assert.not_same(draw(0, 20), draw(-1, 20))
+  end)
+
+  it("has each fault as often as it has cards, in each deck", function()
+    local size = 0
+    for _, row in ipairs(faults) do size = size + row.cards end
+    local cards = draw(1, 2 * size)
+    for deck = 0, 1 do
+      local count = {}
+      for i = deck * size + 1, (deck + 1) * size do count[cards[i].fault] = (count[cards[i].fault] or 0) + 1 end
+      for _, row in ipairs(faults) do assert.equal(row.cards, count[row.name], row.name) end
+    end
+  end)
+
+  it("draws all else within its bounds, from one end to the other", function()
+    local holds, seen = {}, { partition = {}, broker = {} }
+    for _, row in ipairs(faults) do holds[row.name] = row.hold or { 0, 0 } end
+    for _, card in ipairs(draw(42, 500)) do
+      local hold = holds[card.fault]
+      assert(card.hold >= hold[1] and card.hold <= hold[2], card.hold)
+      assert(card.rest >= 0.5 and card.rest <= 2.5, card.rest)
+      for field, set in pairs(seen) do set[card[field]] = true end
+    end
+    assert.same({ [0] = true, true, true, true }, seen.partition)
+    assert.same({ true, true, true }, seen.broker)
+  end)
+end)
+
+-- One partition: messages 1 to n at offsets 0 to n - 1, acknowledged, stored, read by one process, committed and heard of.
+local function ledger(n)
+  local l = { acked = {}, failed = 0, log = { [0] = {} }, witness = {} }
+  local first = { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 }
+  l.readers = { first }
+  for i = 1, n do
+    l.acked[i] = { time = i, partition = 0, number = i, offset = i - 1 }
+    l.log[0][i] = { offset = i - 1, number = i }
+    first.read[i] = { time = i + 0.1, partition = 0, offset = i - 1, number = i }
+    first.committed[i] = { time = i + 0.2, partition = 0, offset = i }
+    l.witness[i] = { time = i + 0.4, asked = i + 0.3, partition = 0, offset = i }
+  end
+  return l, first
+end
+
+local function another(l, opening, from, to)
+  local reading = { opening = opening, read = {}, committed = {}, resets = 0, errors = 0 }
+  for offset = from, to do
+    table.insert(reading.read, { time = opening + offset, partition = 0, offset = offset, number = offset + 1 })
+  end
+  table.insert(l.readers, reading)
+  return reading
+end
+
+-- Figures that are not 0, of those that must be.
+local function wrong(l)
+  local figures, details = verdict.judge(l)
+  local found = {}
+  for _, name in ipairs(verdict.wrong(figures, false)) do found[name] = figures[name] end
+  return found, details
+end
+
+describe("the verdict of make chaos", function()
+  it("finds nothing where nothing is wrong", function()
+    local l = ledger(5)
+    local figures, details = verdict.judge(l)
+    assert.same({ 5, 5, 5, 5, 0, 0 }, { figures.acknowledged, figures.stored, figures.read, figures.commits, figures.read_again,
+      figures.failed })
+    assert.same({}, details)
+    assert.same({}, (wrong(l)))
+  end)
+
+  it("counts what was acknowledged and is not stored, or was never read", function()
+    local l, first = ledger(5)
+    table.remove(l.log[0])
+    table.remove(first.read)
+    local found, details = wrong(l)
+    assert.same({ lost = 1 }, found)
+    assert.same({ "lost: message 5 of partition 0 was acknowledged at offset 4 and is not stored" }, details)
+    l, first = ledger(5)
+    table.remove(first.read)
+    assert.same({ lost = 1 }, (wrong(l)))
+    l = ledger(5)
+    l.acked[6] = { time = 6, partition = 3, number = 1, offset = 0 } -- of a partition that nobody has seen
+    assert.same({ lost = 1 }, (wrong(l)))
+  end)
+
+  it("counts what is stored twice, which another generation may do", function()
+    local l, first = ledger(3)
+    table.insert(l.log[0], { offset = 3, number = 2 })
+    table.insert(first.read, { time = 9, partition = 0, offset = 3, number = 2 })
+    assert.same({ duplicated = 1 }, (wrong(l)))
+    assert.same({}, verdict.wrong((verdict.judge(l)), true))
+  end)
+
+  it("counts what is stored behind a later one", function()
+    local l, first = ledger(3)
+    l.log[0][2].number, l.log[0][3].number = 3, 2
+    l.acked[2].offset, l.acked[3].offset = 2, 1
+    first.read[2].number, first.read[3].number = 3, 2
+    assert.same({ out_of_order = 1 }, (wrong(l)))
+  end)
+
+  it("counts what a reader hands out twice, backwards, or leaves out, even where another process reads it", function()
+    local l, first = ledger(3)
+    table.insert(first.read, { time = 9, partition = 0, offset = 1, number = 2 })
+    assert.same({ out_of_order = 1 }, (wrong(l)))
+    l, first = ledger(3)
+    first.committed, l.witness = {}, {}
+    table.remove(first.read, 2)
+    another(l, 20, 0, 2)
+    assert.same({ skipped = 1 }, (wrong(l)))
+  end)
+
+  it("counts a message at another offset than was told", function()
+    local l = ledger(3)
+    l.acked[2].offset = 2
+    assert.same({ misplaced = 1 }, (wrong(l)))
+    l.acked[2].offset = -1 -- the report does not say
+    assert.same({}, (wrong(l)))
+    local _, first = ledger(3)
+    l.readers[1] = first
+    first.read[3].number = 7
+    assert.equal(1, wrong(l).misplaced)
+  end)
+
+  it("lets a restarted reader read again what was not committed, and nothing else", function()
+    local l, first = ledger(5)
+    l.witness = {}
+    for i = 5, 4, -1 do table.remove(first.committed, i) end
+    another(l, 20, 3, 4)
+    local figures = verdict.judge(l)
+    assert.same({ 5, 2 }, { figures.read, figures.read_again })
+    assert.same({}, (wrong(l)))
+    another(l, 30, 2, 4)
+    local found, details = wrong(l)
+    assert.same({ read_again_though_committed = 1 }, found)
+    assert.matches("offset 2 of partition 0 was read though 3 was committed before", details[1], 1, true)
+  end)
+
+  it("takes the witness's word for a commit, if it was heard before the reader began", function()
+    local l, first = ledger(5)
+    first.committed = {}
+    another(l, 4.45, 4, 4) -- at 4.4 the witness has heard 4
+    assert.same({}, (wrong(l)))
+    l.readers[2].read[1] = { time = 9, partition = 0, offset = 3, number = 4 }
+    assert.same({ read_again_though_committed = 1 }, (wrong(l)))
+  end)
+
+  it("counts commits that went back, by what the reader says and by what the witness hears", function()
+    local l, first = ledger(5)
+    first.committed[5].offset = 3
+    l.witness = {}
+    assert.same({ went_back = 1 }, (wrong(l)))
+    l = ledger(5)
+    l.witness[5].offset = 3
+    assert.same({ went_back = 1 }, (wrong(l)))
+    l = ledger(5)
+    l.witness = { { time = 9, asked = 8, partition = 0, offset = 2 } }
+    assert.same({ went_back = 1 }, (wrong(l)))
+    l.witness[1].asked = 2.25 -- that was true then
+    assert.same({}, (wrong(l)))
+    another(l, 20, 5, 4).committed[1] = { time = 21, partition = 0, offset = 4 }
+    assert.same({ went_back = 1 }, (wrong(l)))
+  end)
+
+  it("counts lost positions and errors that came to the caller", function()
+    local l, first = ledger(1)
+    first.resets, first.errors = 1, 2
+    assert.same({ resets = 1, errors = 2 }, (wrong(l)))
+  end)
+end)
+
+describe("the silence behind a fault", function()
+  local function events(...)
+    local list = {}
+    for i, time in ipairs { ... } do list[i] = { time = time, partition = 0 } end
+    return list
+  end
+
+  it("lasts from the fault, and at most to the next one of the cluster", function()
+    local found = silence.measure({ { at = 10 }, { at = 20 } }, events(1, 9, 12, 13, 19, 24, 25), events(9, 11, 17, 19, 21, 22))
+    assert.same({ acks = 6, messages = 6 }, found[1])
+    assert.same({ acks = 4, messages = 1 }, found[2])
+  end)
+
+  it("is the longest of the partitions", function()
+    local acked = events(9, 11, 12)
+    for _, time in ipairs { 9, 15, 16 } do table.insert(acked, { time = time, partition = 1 }) end
+    assert.equal(5, silence.measure({ { at = 10 } }, acked, {})[1].acks)
+  end)
+
+  it("is not counted in messages while no reader is there, whose return counts from its start", function()
+    local found = silence.measure({ { at = 10 }, { at = 11, restarted = 14 } }, events(9, 12, 20), events(9, 10.5, 16, 17))
+    assert.same({ acks = 8, messages = 1 }, found[1])
+    assert.same({ messages = 2 }, found[2])
+  end)
+end)
+
+describe("the table of make chaos", function()
+  it("marks what must be 0, and counts faults with too long a silence", function()
+    local text = table.concat(show.figures((verdict.judge(ledger(2))), { "lost" }), "\n")
+    assert.matches("acknowledged and lost, or never read +0  <%- must be 0", text)
+    local rows = { { name = "a", limit = true }, { name = "b" } }
+    local struck = { { kind = "a", leads = { 0, 1 } }, { kind = "a" }, { kind = "b" } }
+    local lines, over = show.faults(rows, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
+      return row.limit and 2.5
+    end)
+    assert.equal(1, over)
+    assert.matches("^a +2 +2 +3.00 +1.00 +2.50$", lines[3])
+    assert.matches("^b +1 +0 +%- +9.00 +%-$", lines[4])
+  end)
+end)
+
+describe("the stage of make chaos", function()
+  it("runs tasks beside each other, each to its end", function()
+    local play, order, go = stage.new(), {}, false
+    local function note(word) order[#order + 1] = word end
+    local first = play:start(function()
+      note "first waits"
+      assert.is_true(stage.wait(10, function() return go end))
+      note "first goes on"
+    end)
+    play:start(function(word)
+      note(word)
+      assert.is_nil(stage.wait(0.01))
+      go = true
+      note "second ends"
+    end, "second")
+    play:run()
+    assert.same({ "first waits", "second", "second ends", "first goes on" }, order)
+    assert.is_true(first.over)
+  end)
+
+  it("ends with an error that says what was waited for in vain", function()
+    local play = stage.new()
+    play:start(function() stage.await(0.01, "the moon", function() return false end) end)
+    local ok, err = pcall(play.run, play)
+    assert.is_false(ok)
+    assert.matches("0.01 s were not enough for the moon", err, 1, true)
+  end)
+end)
