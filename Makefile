@@ -25,8 +25,8 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 #: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many columns", see bench/README.md
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
-#: MINUTES=3          make chaos: how long; SEED=7: which faults in which order (default: another each time); KAFKA=4.3.1;
-#:                    STRICT=1: fail also where silence lasted too long; SETTINGS="socket.timeout.ms=3000 ..." of its clients
+#: MINUTES=3          make chaos: how long; SEED=7: which faults in which order (default: another each time); KAFKA=4.3.1; more in
+#:                    chaos/README.md
 #: SECONDS=60         make fuzz: how long; all targets run at the same time
 #: KEEP=1             make fuzz: add what reaches new code to fuzz/corpus
 #: INPUT=FILE         make fuzz: run this one input, of fuzz/corpus or a finding
@@ -174,7 +174,7 @@ chaos:  ## install what is missing (asks first), build, kill and pause brokers u
 	@$(SUBMAKE) havoc
 
 havoc: all
-	@$(RUN_ENV) LUA='$(LUA)' $(foreach name,MINUTES SEED KAFKA STRICT SETTINGS,$(if $($(name)),$(name)='$($(name))')) \
+	@$(RUN_ENV) LUA='$(LUA)' $(foreach name,MINUTES SEED KAFKA FAULTS STRICT SETTINGS,$(if $($(name)),$(name)='$($(name))')) \
 	  $(LUA) chaos/run.lua
 
 fuzz:  ## install what is missing (asks first), run libFuzzer on what callers pass; see SECONDS, KEEP, INPUT

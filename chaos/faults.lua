@@ -82,7 +82,9 @@ local function killed(session) return session + 1.5 end
 
 local function paused(_, socket_timeout) return socket_timeout + 1 end
 
-return {
+local faults = {}
+
+faults.rows = {
   { name = "kill -9 of a leader", cards = 3, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(leader) },
   { name = "kill -9 of the coordinator", cards = 2, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(coordinator) },
   { name = "kill -9 of any broker", cards = 1, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(anyone) },
@@ -94,3 +96,19 @@ return {
   { name = "reader killed", cards = 3, hold = { 0, 3 }, run = another_reader "kill" },
   { name = "reader closed", cards = 1, hold = { 0, 3 }, run = another_reader "close" },
 }
+
+---Rows whose names hold one of these words; all where there is none.
+---@param words string separated by commas
+---@return table[]
+function faults.chosen(words)
+  local list = {}
+  for _, row in ipairs(faults.rows) do
+    local chosen = not words:find "%S"
+    for word in words:gmatch "[^,]+" do chosen = chosen or row.name:find(word, 1, true) ~= nil end
+    if chosen then list[#list + 1] = row end
+  end
+  if #list == 0 then error("FAULTS must be words of their names, separated by commas: see chaos/faults.lua", 0) end
+  return list
+end
+
+return faults

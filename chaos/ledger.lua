@@ -1,8 +1,10 @@
--- From what the crew has noted, and from the partitions read once more, to what is judged.
+-- From what the crew has noted, and from what the cluster holds in the end, to what is judged.
 -- Must not know: what is right and what is wrong.
 
 local kafka = require "kafka"
 local crew = require "chaos.crew"
+local history = require "chaos.history"
+local whole = require "chaos.whole"
 
 local ledger = {}
 
@@ -24,40 +26,36 @@ local function reading(events)
   }
 end
 
----Every message of every partition, from the first to the last.
+---What the cluster holds in the end: every message of every partition, and every commit.
 ---@param settings table for kafka.connect
 ---@param topic string
 ---@param count integer partitions
----@return table<integer, { offset: integer, number: integer }[]>
-function ledger.log(settings, topic, count)
+---@param group string
+---@return { log: table<integer, { offset: integer, number: integer }[]>, history: { partition: integer, offset: integer }[] }
+function ledger.kept(settings, topic, count, group)
   local k <close> = assert(kafka.connect(settings))
   local log = {}
   for partition = 0, count - 1 do
     local list = {}
-    local part <close> = assert(k:partition(topic, partition, { offset = "earliest", timeout = 30 }))
-    local _, latest = assert(k:watermarks(topic, partition, 30))
-    while part:position() < latest do
-      local batch = assert(part:fetch { timeout = 30 })
-      assert(batch.n > 0, "a partition could not be read to its end")
-      for _, m in ipairs(batch) do
-        list[#list + 1] = { offset = m.offset, number = math.tointeger(m.value:match "^%d+") }
-      end
-    end
+    whole.each(k, topic, partition, function(m)
+      list[#list + 1] = { offset = m.offset, number = math.tointeger(m.value:match "^%d+") }
+    end)
     log[partition] = list
   end
-  return log
+  return { log = log, history = history.read(k, group, topic) }
 end
 
 ---@param sandbox kafka.localcluster.Sandbox
 ---@param readers integer how many processes there were
----@param log table<integer, table> see above
+---@param kept table see above
 ---@return kafka.chaos.Ledger
-function ledger.collect(sandbox, readers, log)
+function ledger.collect(sandbox, readers, kept)
   local writer, witness = crew.events(sandbox, "writer"), crew.events(sandbox, "witness")
   local found = {
     acked = pick(writer, "acked", function(e) return { time = e.time, partition = e[1], number = e[2], offset = e[3] } end),
     failed = #pick(writer, "failed", function(e) return e end),
-    log = log,
+    log = kept.log,
+    history = kept.history,
     readers = {},
     witness = pick(witness, "committed", function(e)
       return { time = e.time, asked = tonumber(e[3]), partition = e[1], offset = e[2] }

@@ -1,7 +1,7 @@
 -- A run: starts three brokers, a writer, a reader and a witness, lets the faults come that the seed draws, then judges what
 -- became of every message and every commit, and prints it. Ends with 1 where a figure is other than it must be, and keeps the
 -- logs.
--- From the environment: MINUTES, SEED, KAFKA, STRICT, SETTINGS, LUA; see README.md.
+-- From the environment: MINUTES, SEED, KAFKA, FAULTS, STRICT, SETTINGS, LUA; see README.md.
 
 local kafka = require "kafka"
 local machine = require "kafka.localcluster.machine"
@@ -33,6 +33,7 @@ local version = asked_for("KAFKA", "4.3.1", tostring)
 local minutes = asked_for("MINUTES", 3, tonumber, "a number of minutes")
 local seed = asked_for("SEED", os.time() % 1000000, math.tointeger, "an integer")
 local strict = asked_for("STRICT", "no", tostring) ~= "no"
+local rows = faults.chosen(asked_for("FAULTS", "", tostring))
 local row = generations[version] or error(("KAFKA must be a version that chaos/generations.lua has, not %s"):format(version), 0)
 
 -- "name=value ..." for every client.
@@ -78,12 +79,14 @@ local function act(cluster)
   local witness = crew.start(sandbox, "witness", "witness", told(cluster))
   local readers = crew.readers(sandbox, told(cluster))
   readers:start()
-  local scene = scenes.new { cluster = cluster, topic = TOPIC, group = GROUP, readers = readers, say = say }
+  local scene = scenes.new {
+    cluster = cluster, topic = TOPIC, group = GROUP, readers = readers, session = row.session, say = say,
+  }
   local play = stage.new()
   play:start(function()
     scene:whole()
     stage.wait(FIRST)
-    direct(play, scene, faults, plan.cards(seed, faults, PARTITIONS, BROKERS), machine.now() + minutes * 60)
+    direct(play, scene, rows, plan.cards(seed, rows, PARTITIONS, BROKERS), machine.now() + minutes * 60)
     stage.wait(LAST)
   end)
   play:run()
@@ -108,18 +111,19 @@ end
 
 -- Prints what became of all; returns why the run has failed.
 local function judge(cluster, scene, readers)
-  local found = ledger.collect(cluster.sandbox, readers, ledger.log(client_options(cluster), TOPIC, PARTITIONS))
+  local kept = ledger.kept(client_options(cluster), TOPIC, PARTITIONS, GROUP)
+  local found = ledger.collect(cluster.sandbox, readers, kept)
   local figures, details = verdict.judge(found)
   local wrong = verdict.wrong(figures, row.duplicates)
   local read = {}
   for _, reading in ipairs(found.readers) do table.move(reading.read, 1, #reading.read, #read + 1, read) end
   local measured = silence.measure(scene.faults, found.acked, read)
-  local lines, over = show.faults(faults, scene.faults, measured, limit_of)
+  local lines, over = show.faults(rows, scene.faults, measured, limit_of)
   print_all(lines, show.figures(figures, wrong))
   if #details > 0 then print_all(details) end
   if #wrong > 0 then return "figures are wrong: " .. table.concat(wrong, ", ") end
-  if over > 0 then
-    print(("%d of %d faults were followed by a longer silence than the limit"):format(over, #scene.faults))
+  if #over > 0 then
+    print_all(over)
     if strict then return "silence was longer than the limit" end
   end
 end

@@ -12,10 +12,12 @@ Scene.__index = Scene
 local scene = {}
 
 local WHOLE = 60 -- seconds until a broker is back in sync
+local MARGIN = 1 -- seconds after which a broker whose session is over is no longer shown
 local LOOK = 0.3 -- seconds between two looks whether it is
 
 ---@class kafka.chaos.Fault what was done
 ---@field kind string name of its row
+---@field words string
 ---@field at number when it struck
 ---@field restarted number|nil of the reader: when the next process was started
 ---@field leads integer[]|nil partitions that the broker led
@@ -67,13 +69,16 @@ local function all_run(self)
   local all = true
   for _, broker in ipairs(self.cluster.members) do
     if broker:state() == "stopped" then broker:start(0) end
-    all = all and broker:state() == "running"
+    all = broker:state() == "running" and broker:listens() and all
   end
   return all
 end
 
----Waits until every broker runs and is in sync again, so that the next one may be taken away. Starts those that are down.
+---Waits until every broker runs and is in sync again, so that the next one may be taken away. Starts those that are down. A
+---broker is shown as in sync until its session ends, also one that has just been killed.
 function Scene:whole()
+  local last = self.faults[#self.faults]
+  stage.wait(last and last.at + self.session + MARGIN - machine.now() or 0)
   stage.await(WHOLE, "every replica to be in sync again", function()
     stage.wait(LOOK)
     return all_run(self) and in_sync(self, self.topic) and in_sync(self, javahash.TOPIC)
@@ -95,7 +100,7 @@ function Scene:strike(kind, words, broker)
     words = ("%s (leads %s%s)"):format(words, #fault.leads > 0 and table.concat(fault.leads, ", ") or "nothing",
       fault.coordinates and "; coordinator" or "")
   end
-  fault.at = machine.now()
+  fault.words, fault.at = words, machine.now()
   self.faults[#self.faults + 1] = fault
   self.say(words)
   return fault

@@ -13,8 +13,9 @@ local figures = {
   { "out_of_order", "out of order" },
   { "skipped", "skipped by a reader" },
   { "misplaced", "at another offset than was told" },
-  { "commits", "commits told by the reader, by partition" },
+  { "commits", "commits, by partition" },
   { "went_back", "commits that went back" },
+  { "out_of_date", "answers out of date about them" },
   { "read_again_though_committed", "committed and read again" },
   { "resets", "positions lost" },
   { "errors", "errors that the reader's caller got" },
@@ -37,11 +38,11 @@ end
 ---@param measured { acks: number|nil, messages: number|nil }[]
 ---@param limit_of fun(row: table): number|nil
 ---@return string[] lines
----@return integer over how many faults were followed by a longer silence than their limit
+---@return string[] over the faults that were followed by a longer silence than their limit
 function show.faults(rows, faults, measured, limit_of)
   local lines = { (" "):rep(43) .. "longest silence, seconds" }
   lines[2] = ("%-28s %5s %8s %8s %8s %6s"):format("fault", "count", "leaders", "acks", "messages", "limit")
-  local over = 0
+  local over = {}
   for _, row in ipairs(rows) do
     local count, leaders, limit, acks, messages = 0, 0, limit_of(row), nil, nil
     for i, fault in ipairs(faults) do
@@ -50,7 +51,10 @@ function show.faults(rows, faults, measured, limit_of)
         local m = measured[i]
         acks = m.acks and math.max(acks or 0, m.acks) or acks
         messages = m.messages and math.max(messages or 0, m.messages) or messages
-        if limit and math.max(m.acks or 0, m.messages or 0) > limit then over = over + 1 end
+        if limit and math.max(m.acks or 0, m.messages or 0) > limit then
+          over[#over + 1] = ("longer than %s s: acks %s, messages %s: %s"):format(seconds(limit), seconds(m.acks),
+            seconds(m.messages), fault.words)
+        end
       end
     end
     lines[#lines + 1] = ("%-28s %5d %8d %8s %8s %6s"):format(row.name, count, leaders, seconds(acks), seconds(messages),

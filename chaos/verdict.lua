@@ -8,6 +8,7 @@ local verdict = {}
 ---@field failed integer reports of failure
 ---@field log table<integer, { offset: integer, number: integer }[]> by partition, to its end
 ---@field readers kafka.chaos.Reading[] one process after the other
+---@field history { partition: integer, offset: integer }[] every commit that the cluster has taken, in order
 ---@field witness { time: number, asked: number, partition: integer, offset: integer }[] what it heard, and since when it asked
 
 ---@class kafka.chaos.Reading
@@ -98,17 +99,17 @@ local function known_before(list, time)
   return highest
 end
 
-local function ascending(list, known, who, count)
+local function ascending(list, known, name, who, count)
   for _, c in ipairs(list) do
     if c.offset < (known[c.partition] or 0) then
-      count("went_back", "%s: %d of partition %d, after %d", who, c.offset, c.partition, known[c.partition])
+      count(name, "%s: %d of partition %d, after %d", who, c.offset, c.partition, known[c.partition])
     end
     raise(known, c.partition, c.offset)
   end
 end
 
 -- The witness may hear what was true when it asked: compared with what the readers had told by then, and with what it heard
--- before.
+-- before. Where it hears less and the commits have not gone back, a coordinator that was paused told what it knew.
 local function heard(ledger, count)
   local told = {}
   for _, reading in ipairs(ledger.readers) do table.move(reading.committed, 1, #reading.committed, #told + 1, told) end
@@ -119,7 +120,7 @@ local function heard(ledger, count)
       raise(known, told[i].partition, told[i].offset)
       i = i + 1
     end
-    ascending({ c }, known, "heard by the witness", count)
+    ascending({ c }, known, "out_of_date", "heard by the witness", count)
   end
 end
 
@@ -128,8 +129,8 @@ end
 ---@return string[] details of what should not be, the first few of each kind
 function verdict.judge(ledger)
   local figures, details, count = counter(5)
-  for _, name in ipairs { "acknowledged", "stored", "read", "read_again", "commits", table.unpack(verdict.zeros) } do
-    figures[name] = 0
+  for _, names in ipairs { { "acknowledged", "stored", "read", "read_again", "commits", "out_of_date" }, verdict.zeros } do
+    for _, name in ipairs(names) do figures[name] = 0 end
   end
   figures.failed = ledger.failed
   local at, there = stored(ledger.log, count)
@@ -137,10 +138,11 @@ function verdict.judge(ledger)
   for i, reading in ipairs(ledger.readers) do
     local known = known_before(all, reading.opening)
     follow(reading, at, known, was_read, count)
-    ascending(reading.committed, known, ("told by reader %d"):format(i), count)
-    figures.commits = figures.commits + #reading.committed
+    ascending(reading.committed, known, "went_back", ("told by reader %d"):format(i), count)
     figures.resets, figures.errors = figures.resets + reading.resets, figures.errors + reading.errors
   end
+  ascending(ledger.history, {}, "went_back", "taken by the cluster", count)
+  figures.commits = #ledger.history
   heard(ledger, count)
   for _, m in ipairs(ledger.acked) do
     count "acknowledged"

@@ -3,7 +3,7 @@
 local kafka = require "kafka"
 local child = require "chaos.child"
 
-local EVERY = 0.25 -- seconds
+local EVERY = 0.1 -- seconds
 
 local k = assert(kafka.connect(child.options { on_error = child.on_error }))
 local rows = child.rows()

@@ -1,7 +1,8 @@
--- What `make chaos` decides by: the plan that a seed draws, the verdict over messages and commits, the silence behind a fault, and
--- the tasks of a run. All of it without brokers.
+-- What `make chaos` decides by: the plan that a seed draws, the verdict over messages and commits, the silence behind a fault,
+-- and the tasks of a run. All of it without brokers.
 
 local faults = require "chaos.faults"
+local history = require "chaos.history"
 local plan = require "chaos.plan"
 local show = require "chaos.show"
 local silence = require "chaos.silence"
@@ -10,7 +11,7 @@ local verdict = require "chaos.verdict"
 
 describe("the plan of make chaos", function()
   local function draw(seed, n)
-    local next_card, cards = plan.cards(seed, faults, 4, 3), {}
+    local next_card, cards = plan.cards(seed, faults.rows, 4, 3), {}
     for i = 1, n do cards[i] = next_card() end
     return cards
   end
@@ -23,18 +24,18 @@ describe("the plan of make chaos", function()
 
   it("has each fault as often as it has cards, in each deck", function()
     local size = 0
-    for _, row in ipairs(faults) do size = size + row.cards end
+    for _, row in ipairs(faults.rows) do size = size + row.cards end
     local cards = draw(1, 2 * size)
     for deck = 0, 1 do
       local count = {}
       for i = deck * size + 1, (deck + 1) * size do count[cards[i].fault] = (count[cards[i].fault] or 0) + 1 end
-      for _, row in ipairs(faults) do assert.equal(row.cards, count[row.name], row.name) end
+      for _, row in ipairs(faults.rows) do assert.equal(row.cards, count[row.name], row.name) end
     end
   end)
 
   it("draws all else within its bounds, from one end to the other", function()
     local holds, seen = {}, { partition = {}, broker = {} }
-    for _, row in ipairs(faults) do holds[row.name] = row.hold or { 0, 0 } end
+    for _, row in ipairs(faults.rows) do holds[row.name] = row.hold or { 0, 0 } end
     for _, card in ipairs(draw(42, 500)) do
       local hold = holds[card.fault]
       assert(card.hold >= hold[1] and card.hold <= hold[2], card.hold)
@@ -48,7 +49,7 @@ end)
 
 -- One partition: messages 1 to n at offsets 0 to n - 1, acknowledged, stored, read by one process, committed and heard of.
 local function ledger(n)
-  local l = { acked = {}, failed = 0, log = { [0] = {} }, witness = {} }
+  local l = { acked = {}, failed = 0, log = { [0] = {} }, history = {}, witness = {} }
   local first = { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 }
   l.readers = { first }
   for i = 1, n do
@@ -56,6 +57,7 @@ local function ledger(n)
     l.log[0][i] = { offset = i - 1, number = i }
     first.read[i] = { time = i + 0.1, partition = 0, offset = i - 1, number = i }
     first.committed[i] = { time = i + 0.2, partition = 0, offset = i }
+    l.history[i] = { partition = 0, offset = i }
     l.witness[i] = { time = i + 0.4, asked = i + 0.3, partition = 0, offset = i }
   end
   return l, first
@@ -165,27 +167,63 @@ describe("the verdict of make chaos", function()
     assert.same({ read_again_though_committed = 1 }, (wrong(l)))
   end)
 
-  it("counts commits that went back, by what the reader says and by what the witness hears", function()
-    local l, first = ledger(5)
-    first.committed[5].offset = 3
+  it("counts commits that went back, by the cluster's own history and by what the reader says", function()
+    local l = ledger(5)
     l.witness = {}
+    l.history[5].offset = 3
+    local found, details = wrong(l)
+    assert.same({ went_back = 1 }, found)
+    assert.same({ "went back: taken by the cluster: 3 of partition 0, after 4" }, details)
+    local first
+    l, first = ledger(5)
+    l.witness = {}
+    first.committed[5].offset = 3
     assert.same({ went_back = 1 }, (wrong(l)))
     l = ledger(5)
-    l.witness[5].offset = 3
-    assert.same({ went_back = 1 }, (wrong(l)))
-    l = ledger(5)
-    l.witness = { { time = 9, asked = 8, partition = 0, offset = 2 } }
-    assert.same({ went_back = 1 }, (wrong(l)))
-    l.witness[1].asked = 2.25 -- that was true then
-    assert.same({}, (wrong(l)))
     another(l, 20, 5, 4).committed[1] = { time = 21, partition = 0, offset = 4 }
     assert.same({ went_back = 1 }, (wrong(l)))
+  end)
+
+  it("counts answers out of date: less than was told before the question, or heard before", function()
+    local function out_of_date(change)
+      local l = ledger(5)
+      change(l)
+      assert.same({}, (wrong(l)))
+      return verdict.judge(l).out_of_date
+    end
+    assert.equal(0, out_of_date(function() end))
+    assert.equal(1, out_of_date(function(l) l.witness[5].offset = 3 end))
+    assert.equal(1, out_of_date(function(l) l.witness = { { time = 9, asked = 8, partition = 0, offset = 2 } } end))
+    assert.equal(0, out_of_date(function(l) l.witness = { { time = 9, asked = 2.25, partition = 0, offset = 2 } } end))
   end)
 
   it("counts lost positions and errors that came to the caller", function()
     local l, first = ledger(1)
     first.resets, first.errors = 1, 2
     assert.same({ resets = 1, errors = 2 }, (wrong(l)))
+  end)
+end)
+
+describe("the history of commits", function()
+  it("is read from the records of Kafka's own topic", function()
+    local key = string.pack(">i2s2s2i4", 1, "group", "topic", 3)
+    assert.same({ group = "group", topic = "topic", partition = 3, offset = 42 },
+      history.commit(key, string.pack(">i2i8i4s2i8", 3, 42, -1, "", 0)))
+    assert.same({ group = "group", topic = "topic", partition = 3 }, history.commit(key, nil))
+    assert.is_nil(history.commit(string.pack(">i2s2", 2, "group"), "a member"))
+  end)
+end)
+
+describe("the faults of make chaos", function()
+  it("are chosen by words of their names", function()
+    local function names(words)
+      local list = {}
+      for i, row in ipairs(faults.chosen(words)) do list[i] = row.name end
+      return list
+    end
+    assert.equal(#faults.rows, #names "")
+    assert.same({ "kill -9 of a leader", "pause of a leader", "rolling restart" }, names "a leader,rolling")
+    assert.has_error(function() names "nothing like that" end)
   end)
 end)
 
@@ -220,11 +258,11 @@ describe("the table of make chaos", function()
     local text = table.concat(show.figures((verdict.judge(ledger(2))), { "lost" }), "\n")
     assert.matches("acknowledged and lost, or never read +0  <%- must be 0", text)
     local rows = { { name = "a", limit = true }, { name = "b" } }
-    local struck = { { kind = "a", leads = { 0, 1 } }, { kind = "a" }, { kind = "b" } }
+    local struck = { { kind = "a", leads = { 0, 1 }, words = "a crash" }, { kind = "a" }, { kind = "b" } }
     local lines, over = show.faults(rows, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
       return row.limit and 2.5
     end)
-    assert.equal(1, over)
+    assert.same({ "longer than 2.50 s: acks 3.00, messages 1.00: a crash" }, over)
     assert.matches("^a +2 +2 +3.00 +1.00 +2.50$", lines[3])
     assert.matches("^b +1 +0 +%- +9.00 +%-$", lines[4])
   end)
