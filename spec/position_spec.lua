@@ -122,6 +122,13 @@ describe("an offset out of range", function()
     assert.equal(0, assert(part:fetch { timeout = 2 })[1].offset)
   end)
 
+  it("is none where a broker that is behind knows less than is there", function()
+    local name = topic_with(10)
+    local part <close> = assert(k:partition(name, 0, { offset = 7 }))
+    mock:fail("Fetch", "OFFSET_OUT_OF_RANGE", "OFFSET_OUT_OF_RANGE")
+    assert.equal(7, assert(part:fetch { timeout = 5 })[1].offset)
+  end)
+
   it("names the ends where retention has taken what was asked for", function()
     local values = {}
     for i = 1, 8 do values[i] = ("x"):rep(900000) .. i end

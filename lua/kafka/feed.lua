@@ -141,11 +141,13 @@ local function out_of_range(self, raw, partition)
   return part.stopped
 end
 
--- Says between which ends the partition's offsets lie, where they can be had.
+-- Says between which ends the partition's offsets lie, where they can be had. True where the offset is one of them: a broker that
+-- was paused, and is not the leader any more, knows for a moment less than was read from the new one.
 local function name_ends(self, err, seconds)
   if err.earliest then return end
   local earliest, latest = self.client:watermarks(self.topic, err.partition, math.max(seconds, ENDS_TIME))
   if not earliest then return end
+  if earliest <= err.offset and err.offset <= latest then return true end
   err.earliest, err.latest = earliest, latest
   err.message = ("offset %d does not exist: %s; seek to one that does"):format(err.offset, ends(earliest, latest))
 end
@@ -180,30 +182,13 @@ local function at_end(self)
   return any
 end
 
----One fetch: waits until there is a message, then takes what is there up to `max_bytes`.
----@param options table|nil
----@param only integer|nil the partition, where there is just one
----@return kafka.Batch|nil
----@return kafka.Error|nil
-function Feed:fetch(options, only)
-  local o = args.fields("fetch", options, fetch_options)
-  o.columns = message.columns("fetch", o.columns)
-  self.client:serve()
-  local max_bytes, max_messages = o.max_bytes or MAX_BYTES, o.max_messages or MANY
-  -- A single partition that has stopped has nothing else to give; of several, the others go on.
-  local stopped = only and self.parts[only].stopped
-  if stopped then
-    name_ends(self, stopped, o.timeout or DEFAULT_TIMEOUT)
-    return nil, stopped
-  end
+-- Waits for messages or an error, at most to the deadline.
+local function wait(self, o, deadline)
   local batch, err
-  denial.retry(self)
-  self.no = nil
-  local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   self.handle:await(function()
     if self.closed then return true end
     local raw
-    batch, raw = self.inbox:take(max_bytes, max_messages, o.columns)
+    batch, raw = self.inbox:take(o.max_bytes or MAX_BYTES, o.max_messages or MANY, o.columns)
     if raw then err = understand(self, raw) end
     local some = batch and batch.n > 0
     if raw or some or at_end(self) then
@@ -214,10 +199,36 @@ function Feed:fetch(options, only)
     end
     return err or some
   end, deadline)
-  if err then
-    if err.name == "OFFSET_OUT_OF_RANGE" then name_ends(self, err, deadline - now()) end
-    return nil, err
-  end
+  return batch, err
+end
+
+-- Whether a partition that has stopped goes on, since its offset exists.
+local function goes_on(self, err, seconds)
+  local part = self.parts[err.partition]
+  if not name_ends(self, err, seconds) or part.stopped ~= err then return false end -- or sought meanwhile
+  return self:seek(err.partition, err.offset)
+end
+
+---One fetch: waits until there is a message, then takes what is there up to `max_bytes`.
+---@param options table|nil
+---@param only integer|nil the partition, where there is just one
+---@return kafka.Batch|nil
+---@return kafka.Error|nil
+function Feed:fetch(options, only)
+  local o = args.fields("fetch", options, fetch_options)
+  o.columns = message.columns("fetch", o.columns)
+  self.client:serve()
+  -- A single partition that has stopped has nothing else to give; of several, the others go on.
+  local stopped = only and self.parts[only].stopped
+  if stopped and not goes_on(self, stopped, o.timeout or DEFAULT_TIMEOUT) then return nil, stopped end
+  local batch, err
+  denial.retry(self)
+  self.no = nil
+  local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
+  repeat
+    batch, err = wait(self, o, deadline)
+  until not (err and err.name == "OFFSET_OUT_OF_RANGE" and goes_on(self, err, deadline - now()))
+  if err then return nil, err end
   if self.closed or self.handle.closed then return nil, closed_meanwhile(self, "fetch") end
   if not batch then batch = { n = 0, bytes = 0, next = {} } end
   err = denial.last(self, batch.n == 0)
