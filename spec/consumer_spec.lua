@@ -502,9 +502,17 @@ describe("a seek", function()
     local told
     local c <close> = reading { auto_offset_reset = "latest", on_error = function(err) told = err end }
     assert(c:seek("first", 0, 500))
-    assert.is_nil(c:poll(1))
+    try.until_true(10, function() return not c:poll(0.1) and told end)
     assert.equal(10, c:position("first", 0))
     assert.equal("OFFSET_OUT_OF_RANGE", told.name)
+  end)
+
+  it("is not undone where a broker that is behind knows less than is there", function()
+    local c <close> = reading { on_reset = function(row) error(row.reason) end }
+    assert(c:seek("first", 0, 7))
+    mock:fail("Fetch", "OFFSET_OUT_OF_RANGE", "OFFSET_OUT_OF_RANGE")
+    assert.equal(7, assert(c:poll(10)).offset)
+    assert.equal(8, assert(c:poll(10)).offset)
   end)
 
   it("to an offset that does not exist stops there, where the policy is error", function()

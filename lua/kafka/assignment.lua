@@ -14,6 +14,8 @@ local errors = require "kafka.error"
 ---@field assigned boolean it is being fetched
 ---@field paused boolean
 ---@field stopped boolean|nil its offset does not exist
+---@field doubt table|nil or may not: {offset, raw, again, till}, see reset.lua
+---@field rested number|nil not looked at before that moment, once it was
 ---@field base integer where an aborted transaction goes back to
 ---@field due boolean|nil what was said of it holds when the assignment thaws
 ---@field asking boolean|nil not read until it is known where to go on

@@ -112,6 +112,7 @@ local function open(options)
     backlog = backlog.open(),
     auto_store = policies.auto_store,
     reset_policy = policies.reset,
+    doubts = {}, -- partitions whose position may not exist, see reset.lua
     reads_uncommitted = settings["isolation.level"] == "read_uncommitted",
     on_eof = mine.on_eof,
     on_reset = mine.on_reset,

@@ -64,6 +64,7 @@ local function serve(c)
     polling.settle(c)
     c.commits:serve()
   end
+  if not c.closed and c.doubts[1] then reset.serve(c) end
 end
 
 local eof_row = show.row { "topic", "partition", "offset" }
@@ -200,6 +201,7 @@ end
 local function is_at_end(c)
   local any = false
   for _, part in ipairs(c.parts.list) do
+    if part.doubt then return false end
     if not part.paused and not part.stopped then
       any = true
       if not c.parts:at_end(part) then return false end
@@ -244,7 +246,7 @@ local function all_reached(c, ends)
   for _, part in ipairs(c.parts.list) do
     local at_end, times = c.parts:at_end(part)
     if not ends[part] or times < ends[part] then ends[part] = at_end and times - 1 or times end
-    if not part.paused and not part.stopped and times <= ends[part] then return false end
+    if part.doubt or not part.paused and not part.stopped and times <= ends[part] then return false end
   end
   return true
 end
