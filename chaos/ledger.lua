@@ -54,6 +54,7 @@ function ledger.collect(sandbox, readers, kept)
   local found = {
     acked = pick(writer, "acked", function(e) return { time = e.time, partition = e[1], number = e[2], offset = e[3] } end),
     failed = #pick(writer, "failed", function(e) return e end),
+    fatal = #pick(writer, "fatal", function(e) return e end),
     log = kept.log,
     history = kept.history,
     readers = {},

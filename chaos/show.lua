@@ -19,6 +19,7 @@ local figures = {
   { "read_again_though_committed", "committed and read again" },
   { "resets", "positions lost" },
   { "errors", "errors that the reader's caller got" },
+  { "fatal", "errors after which the writer could do no more" },
 }
 
 local function seconds(value) return value and ("%.2f"):format(value) or "-" end

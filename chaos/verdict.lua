@@ -6,6 +6,7 @@ local verdict = {}
 ---@class kafka.chaos.Ledger
 ---@field acked { time: number, partition: integer, number: integer, offset: integer }[]
 ---@field failed integer reports of failure
+---@field fatal integer how often the writer could do no more
 ---@field log table<integer, { offset: integer, number: integer }[]> by partition, to its end
 ---@field readers kafka.chaos.Reading[] one process after the other
 ---@field history { partition: integer, offset: integer }[] every commit that the cluster has taken, in order
@@ -21,6 +22,7 @@ local verdict = {}
 -- Figures that must be 0, in the order of the table.
 verdict.zeros = {
   "lost", "duplicated", "out_of_order", "skipped", "misplaced", "went_back", "read_again_though_committed", "resets", "errors",
+  "fatal",
 }
 
 local function counter(limit)
@@ -132,7 +134,7 @@ function verdict.judge(ledger)
   for _, names in ipairs { { "acknowledged", "stored", "read", "read_again", "commits", "out_of_date" }, verdict.zeros } do
     for _, name in ipairs(names) do figures[name] = 0 end
   end
-  figures.failed = ledger.failed
+  figures.failed, figures.fatal = ledger.failed, ledger.fatal
   local at, there = stored(ledger.log, count)
   local all, was_read = statements(ledger), {}
   for i, reading in ipairs(ledger.readers) do

@@ -1,4 +1,5 @@
--- Writes numbered messages without rest, in each partition from 1 on, and notes each report.
+-- Writes numbered messages without rest, in each partition from 1 on, and notes each report. Ends early where the client says
+-- that it can do no more.
 
 local kafka = require "kafka"
 local child = require "chaos.child"
@@ -18,15 +19,23 @@ local p = assert(kafka.producer(child.options({ on_delivery = on_delivery, on_er
 local partitions = math.tointeger(child.given.partitions)
 local number, due = 0, kafka.now()
 
-child.note "opened"
-while not child.stopping() do
-  number = number + 1
-  for partition = 0, partitions - 1 do
-    repeat
-      local ok, err = p:produce(child.given.topic, number .. " " .. filler, { partition = partition, tag = number })
-      if not ok then child.note("refused", partition, number, err) end
-    until ok
+local fatal
+
+-- Until it is accepted, or nothing is accepted any more.
+local function write(partition)
+  while not fatal do
+    local ok, err = p:produce(child.given.topic, number .. " " .. filler, { partition = partition, tag = number })
+    if ok then return end
+    fatal = err.fatal
+    child.note(fatal and "fatal" or "refused", partition, number, err)
+    p:poll(0.1)
   end
+end
+
+child.note "opened"
+while not fatal and not child.stopping() do
+  number = number + 1
+  for partition = 0, partitions - 1 do write(partition) end
   due = math.max(due + EVERY, kafka.now() - 1) -- what a queue that was full has held up is not made up for at once
   repeat p:poll(math.max(0, due - kafka.now())) until kafka.now() >= due
 end

@@ -49,7 +49,7 @@ end)
 
 -- One partition: messages 1 to n at offsets 0 to n - 1, acknowledged, stored, read by one process, committed and heard of.
 local function ledger(n)
-  local l = { acked = {}, failed = 0, log = { [0] = {} }, history = {}, witness = {} }
+  local l = { acked = {}, failed = 0, fatal = 0, log = { [0] = {} }, history = {}, witness = {} }
   local first = { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 }
   l.readers = { first }
   for i = 1, n do
@@ -197,10 +197,10 @@ describe("the verdict of make chaos", function()
     assert.equal(0, out_of_date(function(l) l.witness = { { time = 9, asked = 2.25, partition = 0, offset = 2 } } end))
   end)
 
-  it("counts lost positions and errors that came to the caller", function()
+  it("counts lost positions, errors that came to the caller, and a writer's end", function()
     local l, first = ledger(1)
-    first.resets, first.errors = 1, 2
-    assert.same({ resets = 1, errors = 2 }, (wrong(l)))
+    first.resets, first.errors, l.fatal = 1, 2, 1
+    assert.same({ resets = 1, errors = 2, fatal = 1 }, (wrong(l)))
   end)
 end)
 
