@@ -185,7 +185,7 @@ local function decide(self, row)
   return row.to
 end
 
--- A partition rests until it is decided where it goes on. `checked`: other data is known to have taken the place of what was read.
+-- A partition rests until it is decided where it goes on. `checked`: other data is known to be in the place of what was read.
 local function lose(part, from, why, checked)
   part.lost = part.lost or { from = from, why = why, checked = checked, since = now() }
   part.suspect = nil
