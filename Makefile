@@ -140,7 +140,7 @@ test:  ## install what is missing (asks first), build, run every spec; see SPECS
 
 specs: all  ## run the specs without looking at packages
 	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' WATCH='$(WATCH)' REPORTS='$(abspath $(B))/reports' GC='$(GC)' \
-	  tools/specs $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
+	  tools/lanes $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
 
 # OOM=1 tries all points, OOM=0.1 a tenth of them.
 oom: all
