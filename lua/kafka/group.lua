@@ -9,6 +9,7 @@ local errors = require "kafka.error"
 local handle = require "kafka.handle"
 local rows_of = require "kafka.rows"
 local show = require "kafka.show"
+local turns = require "kafka.turns"
 
 local group = {}
 
@@ -45,35 +46,24 @@ end
 
 -- Calls ----------------------------------------------------------------------------------------------------------------
 
--- A commit that nobody waits for any more may still take effect, and must not do so after a later one: that would take the group
--- back. librdkafka answers every commit in the end.
-local function in_turn(h, about, timeout)
-  if not h.committing then return true end
-  h:await(function() return not h.committing end, core.now() + timeout)
-  if not h.committing and not h.closed then return true end
-  return nil, h:late(core.copy(about), timeout, "an earlier commit of this group is not answered yet")
-end
-
 -- One commit, once.
-local function send(h, about, rows, seconds)
+local function send(h, about, rows, seconds, turn)
   local ticket
-  local function answered() h.committing = false end
   local answer, err = h:request(core.copy(about), seconds, function(t)
     local take = h.waiting[t]
     h.waiting[t] = function(payload)
-      answered()
+      turns.answered(h, turn)
       take(payload)
     end
     ticket = t
-    h.committing = true
     local ok, raw = h.core:commit(rows, t)
-    h.committing = ok ~= nil
+    turn.sent = ok ~= nil
     return ok, raw
   end)
   if answer then
     err = rows_of.error("commit", answer.rows, h)
-  elseif err.name == "_TIMED_OUT" and h.committing then
-    h.waiting[ticket] = answered
+  elseif err.name == "_TIMED_OUT" and turn.sent then
+    h.waiting[ticket] = function() turns.answered(h, turn) end
     err.in_flight = true
     err.message = err.message .. "; it may still take effect"
   end
@@ -83,20 +73,19 @@ end
 
 -- One commit that nobody waits for: its handler is called by a later call on the client.
 local function send_off(h, about, rows, on_commit)
-  if h.committing then
-    about.name, about.message = "_PREV_IN_PROGRESS", "an earlier commit of this group is not answered yet"
-    return nil, errors.new(about)
-  end
   h:dispatch()
+  local turn, busy = turns.take(h, about)
+  if not turn then return nil, busy end
   local ticket = h:ticket()
   h.waiting[ticket] = function(payload)
-    h.committing = false
+    turns.answered(h, turn)
     local err = payload.err and errors.from(payload.err, about) or rows_of.error("commit", payload.rows, h)
     if not err then h:heard() end
     on_commit(rows, err)
   end
   local ok, raw = h.core:commit(rows, ticket)
-  h.committing = ok ~= nil
+  turn.sent = ok ~= nil
+  turns.over(h, turn)
   if ok then return true end
   h.waiting[ticket] = nil
   h:done_with(ticket)
@@ -120,13 +109,9 @@ function group.commit(client, name, what, options)
   if not h then return nil, err end
   local about = rows_of.about("commit", rows)
   if o.on_commit then return send_off(h, about, rows, o.on_commit) end
-  local timeout = o.timeout or DEFAULT_TIMEOUT
-  local deadline = core.now() + timeout
-  local ok
-  ok, err = in_turn(h, about, timeout)
-  if not ok then return nil, err end
-  return ask.again(h, about, math.max(0, deadline - core.now()), function(seconds) return send(h, about, rows, seconds) end,
-    ask.policies.whole)
+  return turns.run(h, about, o.timeout or DEFAULT_TIMEOUT, function(turn, seconds)
+    return ask.again(h, about, seconds, function(left) return send(h, about, rows, left, turn) end, ask.policies.whole)
+  end)
 end
 
 function group.committed(client, name, what, timeout)
