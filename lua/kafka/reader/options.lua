@@ -20,6 +20,11 @@ local time_place = args.worded('{ time = milliseconds since the epoch }, "-1h" o
   end,
 })
 
+-- Time between two pictures of the cluster.
+local pause = args.worded("a number of seconds, 0.01 or more", {
+  fits = function(v) return args.seconds.fits(v) and v >= 0.01 and v < math.huge end,
+})
+
 local stores = { load = args.func, save = args.func }
 
 local own = {
@@ -32,7 +37,7 @@ local own = {
   interval = args.seconds,
   metadata = args.metadata,
   offsets = args.table,
-  every = args.seconds,
+  every = pause,
   on_change = args.func,
   on_reset = args.func,
 }
@@ -87,7 +92,9 @@ function options.check(given)
   local keeps = group or store.save
   local first = o.start or ((group or store.load) and "committed" or "earliest")
   if first == "committed" and not (group or store.load) then args.misuse(OP, 'start "committed" needs a group, or offsets') end
-  if o.commit and not keeps then args.misuse(OP, "commit needs a group, or offsets.save") end
+  for _, name in ipairs { "commit", "interval", "metadata" } do
+    if o[name] ~= nil and not keeps then args.misuse(OP, name .. " needs a group, or offsets.save") end
+  end
   local connection = {}
   for name, value in next, core.copy(given) do
     if not own[name] then connection[name] = value end
@@ -108,6 +115,16 @@ function options.check(given)
     on_change = o.on_change,
     on_reset = o.on_reset,
   }, connection
+end
+
+---What a row of the caller's store must be and is not.
+---@return string|nil
+function options.flaw(row)
+  if type(row) ~= "table" then return "a row {topic, partition, offset}, got " .. core.show(row) end
+  if not args.partition.fits(row.partition) then return "rows with a partition, got " .. core.show(row.partition) end
+  if row.offset == nil or args.offset.fits(row.offset) then return nil end
+  return ("rows whose offset is one, or nil where nothing was saved, got %s for partition %d")
+    :format(core.show(row.offset), row.partition)
 end
 
 return options
