@@ -14,6 +14,9 @@ describe("a fork", function()
       local part = assert(k:partition("first", 0))
       assert(part:fetch { timeout = 5 })
       local all = assert(k:partitions "first")
+      local r = assert(kafka.reader { brokers = mock.brokers, topic = "first", group = "forked" })
+      assert(r:poll(5))
+      r:poll(0) -- the first is handled now, and not committed
       assert(p:produce("first", "in flight"))
       local unwatched = false
       k.handles[1].unwatch = function() unwatched = true end -- of an event loop, which both processes share
@@ -39,6 +42,7 @@ describe("a fork", function()
           fetch = function() part:fetch { timeout = 1 } end,
           fetch_all = function() all:fetch { timeout = 1 } end,
           seek = function() part:seek(0) end,
+          read = function() r:poll(1) end,
           rtt = function() mock:rtt(0) end,
         }
         for name, call in pairs(calls) do
@@ -46,7 +50,7 @@ describe("a fork", function()
           expect(not ok, name .. " did not raise")
           expect(tostring(err):find("parent process", 1, true), name .. ": " .. tostring(err))
         end
-        for _, object in ipairs { p, k, part, all, mock } do
+        for _, object in ipairs { p, k, part, all, r, mock } do
           expect(pcall(tostring, object), "tostring raised")
           local start = kafka.now()
           local ok, err = pcall(object.close, object)
@@ -54,7 +58,7 @@ describe("a fork", function()
           expect(kafka.now() - start < 0.5, "close waited")
         end
         expect(not unwatched, "close took the descriptor from the parent's loop")
-        p, k, part, all, mock = nil
+        p, k, part, all, r, mock = nil
         collectgarbage()
         collectgarbage()
         process.exit(bad)
@@ -75,6 +79,7 @@ describe("a fork", function()
       until last == "after" or batch.n == 0
       print("parent", n, last)
       assert(p:close())
+      assert(r:close())
       assert(k:close())
       mock:close()
     ]]

@@ -8,6 +8,7 @@ local handing = require "kafka.reader.handing"
 local log = require "kafka.log"
 local partitions = require "kafka.partition"
 local parts = require "kafka.reader.parts"
+local rows_of = require "kafka.rows"
 local show = require "kafka.show"
 
 local now = core.now
@@ -159,21 +160,23 @@ function Reader:close(timeout)
   local deadline = now() + seconds_of("close", timeout, DEFAULT_TIMEOUT)
   if self.closed then return true end
   self.closed = true
-  local ok, err = true, nil
-  if self.o.auto then
+  local called, ok, err = true, true, nil
+  if self.o.auto and not self.k.handles[1].core:forked() then
     local rows = self.parts:unkept(self.o.metadata)
-    ok, err = self.keep_now(self, rows, math.max(0, deadline - now()))
-    if not ok then err.uncommitted = rows end
+    called, ok, err = pcall(self.keep_now, self, rows, math.max(0, deadline - now()))
+    if called and not ok then err.uncommitted = rows_of.shown(rows) end
   end
   local gone, late = self.k:close(math.max(0, deadline - now()))
+  if not called then error(ok, 0) end -- the caller's offsets.save, or Ctrl-C
   if not ok then return nil, err end
   if not gone then return nil, late end
   return true
 end
 
 function Reader:__close(raised)
-  local ok, err = self:close()
-  if ok then return end
+  local called, ok, err = pcall(self.close, self)
+  if called and ok then return end
+  err = called and err or ok
   if raised == nil then error(err, 0) end
   log.line("kafka.reader", 4, tostring(err))
 end
