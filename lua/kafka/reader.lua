@@ -14,6 +14,7 @@
 local kafka = require "kafka"
 local args = require "kafka.args"
 local Reader = require "kafka.reader.face"
+local handing = require "kafka.reader.handing"
 local options = require "kafka.reader.options"
 local parts = require "kafka.reader.parts"
 
@@ -48,7 +49,9 @@ local function kept_of(self, topic, numbers, timeout)
   if not rows then return nil, err end
   local kept = {}
   for _, row in ipairs(rows) do
-    if row.topic == topic then kept[row.partition] = row.offset end
+    local wrong = self.o.load and options.flaw(row)
+    if wrong then return nil, foreign("offsets.load", "it must return " .. wrong) end
+    if row.topic == topic then kept[math.tointeger(row.partition)] = math.tointeger(row.offset) end
   end
   return kept
 end
@@ -81,10 +84,14 @@ local function open(self, topic, rows, timeout)
   return true
 end
 
--- Takes all topics up.
+-- Takes all topics up. They are watched first, so that what changes meanwhile is told.
 local function begin(self, deadline)
   local function left() return math.max(0, deadline - now()) end
-  for _, name in ipairs(self.o.topics) do
+  local o = self.o
+  local there, why = self.k:topic(o.topics[1], left()) -- whether there is a cluster to watch
+  if not there then return nil, why end
+  self.watch = self.k:watch { topics = o.topics, groups = o.group and { o.group }, every = o.every }
+  for _, name in ipairs(o.topics) do
     local topic, err = self.k:topic(name, left())
     if not topic then return nil, err end
     local numbers = {}
@@ -126,9 +133,13 @@ local function keep_now(self, rows, timeout)
   return true
 end
 
+-- What is said of a topic that is just going, or coming again: the pictures tell which.
+local missing = { UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true, _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_ID = true }
+
 -- A commit that nobody waited for: what will not pass by itself is the caller's next error, all else is tried again.
 local function failed(self, err)
-  if err.action == "wait" or err.action == "retry" then return self.k:tell(err) end
+  if err.name == "_PREV_IN_PROGRESS" then return end -- behind a commit of the caller's
+  if err.action == "wait" or err.action == "retry" or missing[err.name] then return self.k:tell(err) end
   self.trouble = refusal(err)
 end
 
@@ -142,13 +153,12 @@ local function keep(self)
   if self.o.save then
     ok, err = keep_now(self, rows)
   else
-    self.sending = true
     ok, err = self.k:commit(self.o.group, rows, { on_commit = function(_, wrong)
       self.sending = false
       if wrong then return failed(self, wrong) end
       self.parts:keep(rows)
     end })
-    if not ok then self.sending = false end
+    self.sending = ok -- not before: the call raises what a handler raised
   end
   if not ok then failed(self, err) end
 end
@@ -186,10 +196,11 @@ local function decide(self, row)
 end
 
 -- A partition rests until it is decided where it goes on. `checked`: other data is known to be in the place of what was read.
-local function lose(part, from, why, checked)
+local function lose(self, part, from, why, checked)
   part.lost = part.lost or { from = from, why = why, checked = checked, since = now() }
   part.suspect = nil
   part.reading.all:pause(part.partition)
+  handing.drop(self, part.topic, part.partition)
 end
 
 -- Whether the data before our position is still what was read: messages that were read are read once more. That one is no
@@ -234,8 +245,10 @@ local function jump(self, part)
   if now() < (lost.again or 0) then return end
   lost.again = now() + AGAIN
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
+  if self.closed or part.lost ~= lost then return end
   if not earliest then return self.k:tell(latest) end
   local seeming = was_false(self, part, earliest, latest)
+  if self.closed or part.lost ~= lost then return end
   if seeming then return go_on(self, part, lost.from) end
   if seeming == nil then return end
   local row = { topic = part.topic, partition = part.partition, from = lost.from, earliest = earliest, latest = latest }
@@ -252,10 +265,11 @@ end
 -- Looks at a partition that is in doubt.
 local function verify(self, part)
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
-  if not earliest then return end -- asked again a moment later
-  if part.next > latest then return lose(part, part.next, part.suspect) end
+  if not earliest or not part.suspect then return end -- asked again a moment later; or sought meanwhile
+  if part.next > latest then return lose(self, part, part.next, part.suspect) end
   local same, at = is_same(self, part, part.anchors)
-  if same == false then return lose(part, part.next, ANOTHER:format(part.suspect, at), true) end
+  if not part.suspect then return end
+  if same == false then return lose(self, part, part.next, ANOTHER:format(part.suspect, at), true) end
   if same then part.suspect = nil end
 end
 
@@ -268,21 +282,23 @@ local function appear(self, topic, count)
   for number = 0, count - 1 do
     if not self.parts:find(topic, number) then rows[#rows + 1] = { partition = number, offset = "earliest" } end
   end
-  self.later[topic] = nil
-  if #rows == 0 then return end
-  local ok, err = open(self, topic, rows, LOOK_UP)
-  if not ok then
-    self.later[topic] = count
-    return self.k:tell(err)
+  if #rows == 0 then
+    self.later[topic] = nil
+    return
   end
+  self.later[topic] = count -- until it is done: also where Ctrl-C comes between
+  local ok, err = open(self, topic, rows, LOOK_UP)
+  if not ok then return self.k:tell(err) end
+  self.later[topic] = nil
   for number, old in pairs(was) do
     local part = self.parts:find(topic, number)
-    if part and (old.next or 0) > 0 then lose(part, old.next, "the topic was deleted and created again", true) end
+    if part and (old.next or 0) > 0 then lose(self, part, old.next, "the topic was deleted and created again", true) end
   end
   self.gone[topic] = nil
 end
 
 local function vanish(self, topic)
+  handing.drop(self, topic)
   self.gone[topic] = self.parts:drop(topic) or self.gone[topic]
   self.later[topic] = nil
 end
@@ -355,7 +371,7 @@ local function tend(self)
     self.look = now() + AGAIN
     for topic, count in pairs(self.later) do appear(self, topic, count) end
   end
-  for _, part in ipairs { table.unpack(self.parts.list) } do
+  for _, part in ipairs(table.move(self.parts.list, 1, #self.parts.list, 1, {})) do
     if looks and part.suspect then verify(self, part) end
     if part.lost then jump(self, part) end
     if self.closed then return end
@@ -365,13 +381,10 @@ end
 
 -- Errors -------------------------------------------------------------------------------------------------------------
 
--- What is said of a topic that is just going, or coming again: the pictures tell which.
-local missing = { UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true, _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_ID = true }
-
 -- The error of a fetch: what only the caller can mend is returned.
 local function understand(self, reading, err)
   local part = err.partition and self.parts:find(reading.topic, err.partition)
-  if part and err.name == "OFFSET_OUT_OF_RANGE" then return lose(part, err.offset or part.next, part.suspect) end
+  if part and err.name == "OFFSET_OUT_OF_RANGE" then return lose(self, part, err.offset or part.next, part.suspect) end
   if missing[err.name] then
     for _, one in ipairs(self.parts.list) do
       if one.topic == reading.topic then doubt(one, "the cluster did not know the topic for a moment") end
@@ -417,26 +430,23 @@ function reader.open(given)
     due = now() + o.interval, -- when to commit
     sending = false, -- whether a commit is on its way
     look = now() + AGAIN, -- when to look at what is in doubt
+    tended = now(), -- when that was last done which is due
     pictures = 0, -- of the cluster, so far
     trouble = nil, -- an error that the next call gives
     closed = false,
     fetch_options = { timeout = 0 },
     -- The policy:
     tend = tend,
-    keep = keep,
     keep_now = o.keeps and keep_now or nil,
     understand = understand,
-    is_waiting = function(r) return next(r.gone) ~= nil or next(r.later) ~= nil end,
+    is_waiting = function(r) return next(r.later) ~= nil end, -- for partitions that are there and not taken up yet
   }, Reader)
-  local ok
-  ok, err = begin(self, deadline)
-  if not ok then
-    k:close(0)
-    err.op = "kafka.reader"
-    return nil, err
-  end
-  self.watch = k:watch { topics = o.topics, groups = o.group and { o.group }, every = o.every }
-  return self
+  local called, ok, wrong = pcall(begin, self, deadline)
+  if called and ok then return self end
+  k:close(0)
+  if not called then error(ok, 0) end -- the caller's own functions, or Ctrl-C
+  wrong.op = "kafka.reader"
+  return nil, wrong
 end
 
 return reader

@@ -1,5 +1,5 @@
 -- How a reader hands messages out: one at a time, by batches, in loops; and that what was handed out counts as handled once more
--- is asked for. What is due beside that, and what an error means, is its policy: the functions `tend`, `keep`, `understand` and
+-- is asked for. What is due beside that, and what an error means, is its policy: the functions `tend`, `understand` and
 -- `is_waiting` of the object.
 
 local core = require "kafka.core"
@@ -26,19 +26,21 @@ function handing.settle(self)
   self.held = nil
 end
 
----Drops what was fetched of a partition and not handed out.
+---Drops what was fetched of a partition, or of all partitions of a topic, and not handed out.
+---@param partition integer|nil
 function handing.drop(self, topic, partition)
-  local rest, left = self.held, { n = 0, bytes = 0, next = {} }
-  if not rest then return end
+  local rest = self.held
+  if not rest or rest.topic ~= topic then return end
+  local left = { n = 0, bytes = 0, next = {}, topic = topic }
+  local function stays(row) return partition and row.partition ~= partition end
   for i = self.at + 1, rest.n do
-    local m = rest[i]
-    if m.topic ~= topic or m.partition ~= partition then
+    if stays(rest[i]) then
       left.n = left.n + 1
-      left[left.n] = m
+      left[left.n] = rest[i]
     end
   end
   for _, row in ipairs(rest.next) do
-    if row.topic ~= topic or row.partition ~= partition then table.insert(left.next, row) end
+    if stays(row) then table.insert(left.next, row) end
   end
   self.held, self.at = setmetatable(left, Batch), 0
   if left.n > 0 then return end
@@ -54,6 +56,7 @@ local function fetch(self, o)
     local at = (self.turn + i) % n
     local reading = readings[at + 1]
     local batch, err = reading.all:fetch(o)
+    if self.closed then return nil end -- by a handler, or another coroutine
     if batch then
       reading.eof = batch.eof
       if batch.n > 0 then
@@ -78,9 +81,15 @@ local function stopped(self)
   end
 end
 
+-- What is due, at most each 0.1 s: it may drop messages that are held.
+local function tend(self)
+  self.tended = now()
+  self.tend(self)
+end
+
 local function refill(self, o, deadline)
   while not self.closed do
-    self.tend(self)
+    tend(self)
     if self.closed then break end
     local batch, err = nil, stopped(self)
     if not err then batch, err = fetch(self, o) end
@@ -93,14 +102,13 @@ end
 
 local function one(self, seconds)
   handing.settle(self)
+  if self.held and now() - self.tended >= SLICE then tend(self) end
   if not self.held then
     local batch, err = refill(self, self.fetch_options, now() + seconds)
     if not batch or self.closed then return nil, err end
     self.held, self.at = batch, 0
-  else
-    self.keep(self)
-    if self.closed then return nil end
   end
+  if self.closed then return nil end
   self.at = self.at + 1
   self.hand = self.held[self.at]
   return self.hand
@@ -127,26 +135,38 @@ local function many(self, seconds, o)
   return batch
 end
 
--- One caller at a time, and no handler: the message in hand would count as handled.
+local function leave(self, ok, ...)
+  self.asker = nil
+  if not ok then error((...), 0) end
+  return ...
+end
+
+-- One caller at a time, and no handler: the message in hand would count as handled. A coroutine that was closed while it waited
+-- asks no more.
 local function alone(self, op, f, ...)
-  if self.busy then args.misuse(op, "another call of this reader is under way: handlers and other coroutines may not ask") end
-  self.busy = true
-  local results = table.pack(pcall(f, self, ...))
-  self.busy = false
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  if self.asker and coroutine.status(self.asker) ~= "dead" then
+    args.misuse(op, "another call of this reader is under way: handlers and other coroutines may not ask")
+  end
+  self.asker = coroutine.running()
+  return leave(self, pcall(f, self, ...))
 end
 
 ---@param seconds number
 ---@return kafka.Message|nil
 ---@return kafka.Error|nil
-function handing.message(self, op, seconds) return alone(self, op, one, seconds) end
+function handing.message(self, op, seconds)
+  self.stopping = false
+  return alone(self, op, one, seconds)
+end
 
 ---@param seconds number
 ---@param o table {max, max_bytes}
 ---@return kafka.Batch|nil
 ---@return kafka.Error|nil
-function handing.batch(self, op, seconds, o) return alone(self, op, many, seconds, o) end
+function handing.batch(self, op, seconds, o)
+  self.stopping = false
+  return alone(self, op, many, seconds, o)
+end
 
 -- Loops --------------------------------------------------------------------------------------------------------------
 
