@@ -3,6 +3,8 @@
 -- Pure but for `read`.
 
 local javahash = require "kafka.javahash"
+local machine = require "kafka.localcluster.machine"
+local uv = require "luv"
 local whole = require "chaos.whole"
 
 local history = {}
@@ -10,24 +12,37 @@ local history = {}
 -- Keys of version 0 and 1: group, topic, partition. Others are about members.
 ---@param key string
 ---@param value string|nil nil where the offset was deleted
----@return { group: string, topic: string, partition: integer, offset: integer|nil }|nil
+---@return { group: string, topic: string, partition: integer, offset: integer|nil, stamp: number|nil }|nil stamp: seconds
+---  since the epoch, of the broker's clock
 function history.commit(key, value)
   local version, at = string.unpack(">i2", key)
   if version > 1 then return nil end
   local group, topic, partition = string.unpack(">s2s2i4", key, at)
-  return { group = group, topic = topic, partition = partition, offset = value and string.unpack(">i8", value, 3) }
+  local commit = { group = group, topic = topic, partition = partition }
+  if not value then return commit end
+  local offset, stamp, _
+  version, offset, at = string.unpack(">i2i8", value)
+  if version >= 3 then at = at + 4 end -- the leader's epoch
+  _, stamp = string.unpack(">s2i8", value, at)
+  commit.offset, commit.stamp = offset, stamp / 1000
+  return commit
 end
 
 ---@param k kafka.Client
 ---@param group string
 ---@param topic string
----@return { partition: integer, offset: integer }[] in order
+---@return { time: number, partition: integer, offset: integer }[] in order
 function history.read(k, group, topic)
+  local seconds, micros = uv.gettimeofday()
+  local epoch = seconds + micros / 1e6 - machine.now() -- when this machine's other clock stood at 0
   local count = #assert(k:topic(javahash.TOPIC, 30)).partitions
   local list = {}
   whole.each(k, javahash.TOPIC, javahash.partition(group, count), function(m)
     local commit = history.commit(m.key, m.value)
-    if commit and commit.group == group and commit.topic == topic and commit.offset then list[#list + 1] = commit end
+    if commit and commit.group == group and commit.topic == topic and commit.offset then
+      commit.time = commit.stamp - epoch
+      list[#list + 1] = commit
+    end
   end)
   return list
 end

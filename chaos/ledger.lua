@@ -31,7 +31,7 @@ end
 ---@param topic string
 ---@param count integer partitions
 ---@param group string
----@return { log: table<integer, { offset: integer, number: integer }[]>, history: { partition: integer, offset: integer }[] }
+---@return table {log, history}: see kafka.chaos.Ledger
 function ledger.kept(settings, topic, count, group)
   local k <close> = assert(kafka.connect(settings))
   local log = {}

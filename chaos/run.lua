@@ -117,7 +117,7 @@ local function judge(cluster, scene, readers)
   local wrong = verdict.wrong(figures, row.duplicates)
   local read = {}
   for _, reading in ipairs(found.readers) do table.move(reading.read, 1, #reading.read, #read + 1, read) end
-  local measured = silence.measure(scene.faults, found.acked, read)
+  local measured = silence.measure(scene.faults, found.acked, read, found.history)
   local lines, over = show.faults(rows, scene.faults, measured, limit_of)
   print_all(lines, show.figures(figures, wrong))
   if #details > 0 then print_all(details) end

@@ -34,32 +34,48 @@ function show.figures(values, wrong)
   return lines
 end
 
+local columns = { "acks", "messages", "commits" }
+
+-- Of all faults of one kind: how many, how many leaderships they struck, the longest of each silence.
+local function summed(kind, faults, measured)
+  local sum = { count = 0, leaders = 0, coordinators = 0 }
+  for i, fault in ipairs(faults) do
+    if fault.kind == kind then
+      sum.count = sum.count + 1
+      sum.leaders = sum.leaders + (fault.leads and #fault.leads or 0)
+      sum.coordinators = sum.coordinators + (fault.coordinates and 1 or 0)
+      for _, name in ipairs(columns) do
+        local one = measured[i][name]
+        sum[name] = one and math.max(sum[name] or 0, one) or sum[name]
+      end
+    end
+  end
+  return sum
+end
+
+local line = "%-26s %5s %8s %12s   %6s %8s %7s   %6s"
+
 ---@param rows { name: string, limit: nil|function }[] of faults.lua
 ---@param faults kafka.chaos.Fault[]
----@param measured { acks: number|nil, messages: number|nil }[]
----@param limit_of fun(row: table): number|nil
+---@param measured { acks: number|nil, messages: number|nil, commits: number|nil }[]
+---@param limit_of fun(row: table): number|nil for acknowledgements and messages
 ---@return string[] lines
 ---@return string[] over the faults that were followed by a longer silence than their limit
 function show.faults(rows, faults, measured, limit_of)
-  local lines = { (" "):rep(43) .. "longest silence, seconds" }
-  lines[2] = ("%-28s %5s %8s %8s %8s %6s"):format("fault", "count", "leaders", "acks", "messages", "limit")
-  local over = {}
+  local lines, over, limits = { line:format("", "", "", "", "longest", "silence,", "seconds", "") }, {}, {}
+  lines[2] = line:format("fault", "count", "leaders", "coordinators", "acks", "messages", "commits", "limit")
   for _, row in ipairs(rows) do
-    local count, leaders, limit, acks, messages = 0, 0, limit_of(row), nil, nil
-    for i, fault in ipairs(faults) do
-      if fault.kind == row.name then
-        count, leaders = count + 1, leaders + (fault.leads and #fault.leads or 0)
-        local m = measured[i]
-        acks = m.acks and math.max(acks or 0, m.acks) or acks
-        messages = m.messages and math.max(messages or 0, m.messages) or messages
-        if limit and math.max(m.acks or 0, m.messages or 0) > limit then
-          over[#over + 1] = ("longer than %s s: acks %s, messages %s: %s"):format(seconds(limit), seconds(m.acks),
-            seconds(m.messages), fault.words)
-        end
-      end
+    local sum, limit = summed(row.name, faults, measured), limit_of(row)
+    limits[row.name] = limit
+    lines[#lines + 1] = line:format(row.name, sum.count, sum.leaders, sum.coordinators, seconds(sum.acks), seconds(sum.messages),
+      seconds(sum.commits), seconds(limit))
+  end
+  for i, fault in ipairs(faults) do
+    local m, limit = measured[i], limits[fault.kind]
+    if limit and math.max(m.acks or 0, m.messages or 0) > limit then
+      over[#over + 1] = ("longer than %s s: acks %s, messages %s: %s"):format(seconds(limit), seconds(m.acks),
+        seconds(m.messages), fault.words)
     end
-    lines[#lines + 1] = ("%-28s %5d %8d %8s %8s %6s"):format(row.name, count, leaders, seconds(acks), seconds(messages),
-      seconds(limit))
   end
   return lines, over
 end

@@ -54,14 +54,15 @@ local function absences(faults, read)
   return spans
 end
 
----For each fault, up to the next one of the cluster: the longest pause between acknowledgements, and between messages; of a
----restarted reader, from the start of its process to its first message of the slowest partition.
+---For each fault, up to the next one of the cluster: the longest pause between acknowledgements, between messages, between
+---commits; of a restarted reader, from the start of its process to its first message of the slowest partition.
 ---@param faults kafka.chaos.Fault[] in the order of their time
 ---@param acked { time: number, partition: integer }[]
 ---@param read { time: number, partition: integer }[]
----@return { acks: number|nil, messages: number|nil }[] one for each fault; nil where nothing can be said
-function silence.measure(faults, acked, read)
-  local acks, messages = by_partition(acked), by_partition(read)
+---@param committed { time: number, partition: integer }[]
+---@return { acks: number|nil, messages: number|nil, commits: number|nil }[] one for each fault; nil: nothing can be said
+function silence.measure(faults, acked, read, committed)
+  local acks, messages, commits = by_partition(acked), by_partition(read), by_partition(committed)
   local away, found = absences(faults, messages), {}
   for i, fault in ipairs(faults) do
     local till = math.huge
@@ -73,7 +74,11 @@ function silence.measure(faults, acked, read)
         if span.fault == fault then found[i] = { messages = span.till - fault.restarted } end
       end
     else
-      found[i] = { acks = over_all(acks, fault.at, till), messages = over_all(messages, fault.at, till, away) }
+      found[i] = {
+        acks = over_all(acks, fault.at, till),
+        messages = over_all(messages, fault.at, till, away),
+        commits = over_all(commits, fault.at, till, away),
+      }
     end
   end
   return found

@@ -9,7 +9,7 @@ local verdict = {}
 ---@field fatal integer how often the writer could do no more
 ---@field log table<integer, { offset: integer, number: integer }[]> by partition, to its end
 ---@field readers kafka.chaos.Reading[] one process after the other
----@field history { partition: integer, offset: integer }[] every commit that the cluster has taken, in order
+---@field history { time: number, partition: integer, offset: integer }[] every commit that the cluster has taken, in order
 ---@field witness { time: number, asked: number, partition: integer, offset: integer }[] what it heard, and since when it asked
 
 ---@class kafka.chaos.Reading

@@ -207,8 +207,9 @@ end)
 describe("the history of commits", function()
   it("is read from the records of Kafka's own topic", function()
     local key = string.pack(">i2s2s2i4", 1, "group", "topic", 3)
-    assert.same({ group = "group", topic = "topic", partition = 3, offset = 42 },
-      history.commit(key, string.pack(">i2i8i4s2i8", 3, 42, -1, "", 0)))
+    local commit = { group = "group", topic = "topic", partition = 3, offset = 42, stamp = 1.5 }
+    assert.same(commit, history.commit(key, string.pack(">i2i8i4s2i8", 3, 42, -1, "metadata", 1500)))
+    assert.same(commit, history.commit(key, string.pack(">i2i8s2i8i8", 1, 42, "", 1500, 99)))
     assert.same({ group = "group", topic = "topic", partition = 3 }, history.commit(key, nil))
     assert.is_nil(history.commit(string.pack(">i2s2", 2, "group"), "a member"))
   end)
@@ -235,19 +236,21 @@ describe("the silence behind a fault", function()
   end
 
   it("lasts from the fault, and at most to the next one of the cluster", function()
-    local found = silence.measure({ { at = 10 }, { at = 20 } }, events(1, 9, 12, 13, 19, 24, 25), events(9, 11, 17, 19, 21, 22))
-    assert.same({ acks = 6, messages = 6 }, found[1])
+    local found = silence.measure({ { at = 10 }, { at = 20 } }, events(1, 9, 12, 13, 19, 24, 25), events(9, 11, 17, 19, 21, 22),
+      events(9, 18))
+    assert.same({ acks = 6, messages = 6, commits = 8 }, found[1])
     assert.same({ acks = 4, messages = 1 }, found[2])
   end)
 
   it("is the longest of the partitions", function()
     local acked = events(9, 11, 12)
     for _, time in ipairs { 9, 15, 16 } do table.insert(acked, { time = time, partition = 1 }) end
-    assert.equal(5, silence.measure({ { at = 10 } }, acked, {})[1].acks)
+    assert.equal(5, silence.measure({ { at = 10 } }, acked, {}, {})[1].acks)
   end)
 
   it("is not counted in messages while no reader is there, whose return counts from its start", function()
-    local found = silence.measure({ { at = 10 }, { at = 11, restarted = 14 } }, events(9, 12, 20), events(9, 10.5, 16, 17))
+    local found = silence.measure({ { at = 10 }, { at = 11, restarted = 14 } }, events(9, 12, 20), events(9, 10.5, 16, 17),
+      events(9, 10, 18))
     assert.same({ acks = 8, messages = 1 }, found[1])
     assert.same({ messages = 2 }, found[2])
   end)
@@ -258,13 +261,13 @@ describe("the table of make chaos", function()
     local text = table.concat(show.figures((verdict.judge(ledger(2))), { "lost" }), "\n")
     assert.matches("acknowledged and lost, or never read +0  <%- must be 0", text)
     local rows = { { name = "a", limit = true }, { name = "b" } }
-    local struck = { { kind = "a", leads = { 0, 1 }, words = "a crash" }, { kind = "a" }, { kind = "b" } }
+    local struck = { { kind = "a", leads = { 0, 1 }, coordinates = true, words = "a crash" }, { kind = "a" }, { kind = "b" } }
     local lines, over = show.faults(rows, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
       return row.limit and 2.5
     end)
     assert.same({ "longer than 2.50 s: acks 3.00, messages 1.00: a crash" }, over)
-    assert.matches("^a +2 +2 +3.00 +1.00 +2.50$", lines[3])
-    assert.matches("^b +1 +0 +%- +9.00 +%-$", lines[4])
+    assert.matches("^a +2 +2 +1 +3.00 +1.00 +%- +2.50$", lines[3])
+    assert.matches("^b +1 +0 +0 +%- +9.00 +%- +%-$", lines[4])
   end)
 end)
 
