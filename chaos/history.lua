@@ -9,6 +9,16 @@ local whole = require "chaos.whole"
 
 local history = {}
 
+-- A length in seven bits a byte, the lowest first, as later versions write it; returns where it ends.
+local function varint(text, at)
+  local n, shift = 0, 0
+  repeat
+    local byte = text:byte(at)
+    n, shift, at = n | (byte & 0x7f) << shift, shift + 7, at + 1
+  until byte < 0x80
+  return n, at
+end
+
 -- Keys of version 0 and 1: group, topic, partition. Others are about members.
 ---@param key string
 ---@param value string|nil nil where the offset was deleted
@@ -20,11 +30,16 @@ function history.commit(key, value)
   local group, topic, partition = string.unpack(">s2s2i4", key, at)
   local commit = { group = group, topic = topic, partition = partition }
   if not value then return commit end
-  local offset, stamp, _
-  version, offset, at = string.unpack(">i2i8", value)
+  version, commit.offset, at = string.unpack(">i2i8", value)
   if version >= 3 then at = at + 4 end -- the leader's epoch
-  _, stamp = string.unpack(">s2i8", value, at)
-  commit.offset, commit.stamp = offset, stamp / 1000
+  local length -- of the metadata
+  if version >= 4 then
+    length, at = varint(value, at)
+    length = length - 1
+  else
+    length, at = string.unpack(">i2", value, at)
+  end
+  commit.stamp = string.unpack(">i8", value, at + math.max(0, length)) / 1000
   return commit
 end
 

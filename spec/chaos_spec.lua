@@ -210,6 +210,12 @@ describe("the history of commits", function()
     local commit = { group = "group", topic = "topic", partition = 3, offset = 42, stamp = 1.5 }
     assert.same(commit, history.commit(key, string.pack(">i2i8i4s2i8", 3, 42, -1, "metadata", 1500)))
     assert.same(commit, history.commit(key, string.pack(">i2i8s2i8i8", 1, 42, "", 1500, 99)))
+    for _, length in ipairs { 0, 10, 300 } do -- the length and one, seven bits a byte
+      local n = length + 1
+      local head = n < 0x80 and string.char(n) or string.char(n & 0x7f | 0x80, n >> 7)
+      assert.same(commit, history.commit(key, string.pack(">i2i8i4", 4, 42, -1) .. head .. ("m"):rep(length)
+        .. string.pack(">i8", 1500) .. "\0"))
+    end
     assert.same({ group = "group", topic = "topic", partition = 3 }, history.commit(key, nil))
     assert.is_nil(history.commit(string.pack(">i2s2", 2, "group"), "a member"))
   end)
