@@ -113,6 +113,14 @@ describe("defaults", function()
       { parts["auto.offset.reset"], parts["enable.auto.commit"], parts["enable.auto.offset.store"] })
   end)
 
+  it("leave librdkafka's time to a producer whose messages must be stored once", function()
+    assert.equal("10000", settings({})["socket.timeout.ms"])
+    assert.equal("10000", settings({ enable_idempotence = false })["socket.timeout.ms"])
+    assert.equal("60000", settings({ enable_idempotence = true })["socket.timeout.ms"])
+    assert.equal("60000", settings({ transactional_id = "t" })["socket.timeout.ms"])
+    assert.equal("2000", settings({ enable_idempotence = true, socket_timeout_ms = 2000 })["socket.timeout.ms"])
+  end)
+
   it("give way to what the user says", function()
     local s = settings { partitioner = "consistent_random", socket_nagle_disable = false, client_id = "mine",
       socket_timeout_ms = 60000 }

@@ -25,6 +25,11 @@ local fixed = {
 
 -- Defaults that differ from librdkafka's. A setting that the user gives always wins. docs/design.md tells the reasons to users.
 local defaults = {
+  -- Of a producer that stores no message twice. A request that timed out is sent again while the first may still arrive: librdkafka
+  -- below 2.3 may then stop with a fatal error, and a message was seen twice with 2.8.
+  exact = {
+    ["socket.timeout.ms"] = "60000",
+  },
   both = {
     ["client.id"] = config.CLIENT_ID,
     ["socket.timeout.ms"] = "10000", -- 60 s: a paused leader would be noticed only after a minute
@@ -259,6 +264,11 @@ local function refuse_own(op, name, wanted)
   args.misuse(op, ("%s must be %s, got a value not shown"):format(name, wanted))
 end
 
+-- Whether these settings are of a producer whose messages are stored once.
+local function is_exact(settings)
+  return settings["transactional.id"] ~= nil or (settings["enable.idempotence"] or "f"):lower():find "^[t1]" ~= nil
+end
+
 ---Splits a constructor's table into our own options and librdkafka's settings.
 ---@param op string the constructor, for errors
 ---@param options table the user's
@@ -288,7 +298,9 @@ function config.split(op, options, own, role)
   end
   local brokers = settings["bootstrap.servers"] or settings[BROKERS]
   check_brokers(op, from[BROKERS] or "brokers", brokers, (settings["security.protocol"] or "plaintext"):lower())
-  for _, set in ipairs { defaults.both, defaults[role] } do
+  local sets = { defaults.both, defaults[role] }
+  if is_exact(settings) then table.insert(sets, 1, defaults.exact) end
+  for _, set in ipairs(sets) do
     for name, value in pairs(set) do
       if settings[name] == nil and all[name] then settings[name] = value end
     end
