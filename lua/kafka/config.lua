@@ -25,8 +25,8 @@ local fixed = {
 
 -- Defaults that differ from librdkafka's. A setting that the user gives always wins. docs/design.md tells the reasons to users.
 local defaults = {
-  -- Of a producer that stores no message twice. A request that timed out is sent again while the first may still arrive: librdkafka
-  -- below 2.3 may then stop with a fatal error, and a message was seen twice with 2.8.
+  -- Of a producer that stores no message twice. A request that timed out is sent again while the first may still arrive:
+  -- librdkafka below 2.3 may then stop with a fatal error, and a message was seen twice with 2.8.
   exact = {
     ["socket.timeout.ms"] = "60000",
   },
