@@ -344,7 +344,7 @@ function Handle:begin(about, timeout, start)
     if not called then error(ok, 0) end
     return nil, errors.from(raw, about)
   end
-  pending.deadline = core.now() + timeout + GRACE
+  pending.deadline = core.now() + timeout + (timeout > 0 and GRACE or 0) -- what has no time left ends here, not 0.2 s later
   return pending
 end
 

@@ -107,11 +107,18 @@ function Reader:positions() return check(self, "positions").parts:positions() en
 ---@return {topic: string, partition: integer, position: integer, latest: integer, lag: integer}[]|kafka.Error
 function Reader:lag(timeout)
   check(self, "lag")
-  local deadline = now() + seconds_of("lag", timeout, DEFAULT_TIMEOUT)
+  timeout = seconds_of("lag", timeout, DEFAULT_TIMEOUT)
+  local deadline = now() + timeout
   local total, list = 0, {}
   for i, row in ipairs(self.parts:positions()) do
     local earliest, latest = self.k:watermarks(row.topic, row.partition, math.max(0, deadline - now()))
-    if not earliest then return nil, latest end
+    if not earliest then
+      latest.op = "lag"
+      if now() >= deadline then
+        latest.message = ("timed out after %g s, with the ends of %d of %d partitions"):format(timeout, i - 1, #self.parts.list)
+      end
+      return nil, latest
+    end
     local at = math.max(row.offset or earliest, earliest)
     list[i] = { topic = row.topic, partition = row.partition, position = at, latest = latest, lag = math.max(0, latest - at) }
     total = total + list[i].lag
