@@ -38,7 +38,7 @@ describe("loading", function()
     for name in pairs(kafka) do names[#names + 1] = name end
     table.sort(names)
     assert.same({ "connect", "consumer", "default", "errors", "librdkafka", "localcluster", "log", "mock", "now", "producer",
-      "version" }, names)
+      "reader", "version" }, names)
   end)
 
   it("keeps no settings of librdkafka when a client is open", function()
