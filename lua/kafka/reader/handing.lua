@@ -156,6 +156,12 @@ end
 ---@return kafka.Error|nil
 function handing.message(self, op, seconds)
   self.stopping = false
+  local held, at = self.held, self.at
+  if held and at < held.n and not self.asker and now() - self.tended < SLICE then -- the shortest way: nothing else is due
+    handing.settle(self)
+    self.at, self.hand = at + 1, held[at + 1]
+    return self.hand
+  end
   return alone(self, op, one, seconds)
 end
 
