@@ -260,6 +260,37 @@ describe("a reader with care", function()
     r:close()
   end)
 
+  it("does not wait for every leader in turn, and asks each", function()
+    local name, asked = "care-many", {}
+    assert(mock:create_topic(name, 6))
+    local r <close> = open { topic = name }
+    r.k.watermarks = function(_, _, partition)
+      asked[partition] = true
+      local till = kafka.now() + 0.9
+      repeat process.nap() until kafka.now() > till
+      return nil, kafka.errors.new { name = "_TIMED_OUT", op = "watermarks" }
+    end
+    for number = 0, 5 do r.parts:find(name, number).lost = { from = 9, why = "a test", since = kafka.now() } end
+    local longest = 0
+    try.until_true(20, function()
+      longest = math.max(longest, (try.time(r.poll, r, 0)))
+      return asked[0] and asked[1] and asked[2] and asked[3] and asked[4] and asked[5]
+    end)
+    assert.is_true(longest < 4)
+    r.k.watermarks = nil
+  end)
+
+  it("counts its lag within the timeout, however many partitions there are", function()
+    assert(mock:create_topic("care-lag", 60))
+    local r <close> = open { topic = "care-lag" }
+    mock:rtt(0.05)
+    local seconds, total, err = try.time(r.lag, r, 0.5)
+    mock:rtt(0)
+    try.failure("_TIMED_OUT", total, err)
+    assert.matches("^lag care%-lag.*timed out after 0.5 s, with the ends of %d+ of 60 partitions", tostring(err))
+    assert.is_true(seconds < 1.5)
+  end)
+
   it("closes within its timeout where no broker is left", function()
     local own <close> = assert(kafka.mock { brokers = 2 })
     assert(own:create_topic("left", 1))

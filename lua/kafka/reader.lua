@@ -358,7 +358,23 @@ local function follow(self)
   end
 end
 
--- All that is due between two batches.
+-- Looks at the partitions that are in doubt or lost. Where their leaders do not answer that ends early, and the next time begins
+-- with the others: the caller waits.
+local function care(self, looks)
+  local list, till = table.move(self.parts.list, 1, #self.parts.list, 1, {}), now() + LOOK_UP
+  for i = 1, #list do
+    local part = list[(self.first + i) % #list + 1]
+    if looks and part.suspect then verify(self, part) end
+    if part.lost then jump(self, part) end
+    if self.closed then return end
+    if now() >= till then
+      self.first = (self.first + i) % #list
+      return
+    end
+  end
+end
+
+-- All that is due between two messages.
 local function tend(self)
   follow(self)
   if self.closed then return end
@@ -371,11 +387,8 @@ local function tend(self)
     self.look = now() + AGAIN
     for topic, count in pairs(self.later) do appear(self, topic, count) end
   end
-  for _, part in ipairs(table.move(self.parts.list, 1, #self.parts.list, 1, {})) do
-    if looks and part.suspect then verify(self, part) end
-    if part.lost then jump(self, part) end
-    if self.closed then return end
-  end
+  care(self, looks)
+  if self.closed then return end
   keep(self)
 end
 
@@ -430,6 +443,7 @@ function reader.open(given)
     due = now() + o.interval, -- when to commit
     sending = false, -- whether a commit is on its way
     look = now() + AGAIN, -- when to look at what is in doubt
+    first = 0, -- the partition before the one that is looked at first
     tended = now(), -- when that was last done which is due
     pictures = 0, -- of the cluster, so far
     trouble = nil, -- an error that the next call gives
