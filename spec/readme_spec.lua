@@ -16,7 +16,7 @@ describe("the README's programs", function()
 
   local blocks = page.programs(readme)
 
-  it("are three: a producer, a north face and a consumer", function() assert.equal(3, #blocks) end)
+  it("are four: a producer, a north face, a consumer and a reader", function() assert.equal(4, #blocks) end)
 
   it("produce: one report printed, and none of a thousand messages lost", function()
     local out = page.run(blocks[1], mock.brokers)
@@ -50,6 +50,18 @@ describe("the README's consumer", function()
     assert.equal(21, #out)
     assert.matches("^0\t0\tnil\t1$", out[1])
     assert.equal("behind by 0", out[21])
+  end)
+end)
+
+describe("the README's reader", function()
+  it("prints every message, and resumes", function()
+    local mock <close> = assert(kafka.mock { topics = { first = 2 } })
+    try.fill(mock.brokers, "first", 1, 20)
+    local program = page.programs(readme)[4]
+    local out = page.run(program, mock.brokers)
+    assert.equal(20, #out)
+    assert.equal("1\t0\tnil\t1", out[1])
+    assert.same({}, page.run(program, mock.brokers))
   end)
 end)
 
