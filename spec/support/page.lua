@@ -33,6 +33,33 @@ function page.run(text, brokers, names)
   return out
 end
 
+---The transcripts of a page, which a spec produces anew: blocks behind a comment `<!-- transcript: NAME -->`.
+---@return table<string, string[]> name -> lines
+function page.transcripts(text)
+  local found = {}
+  for name, block in text:gmatch "<!%-%- transcript: ([^\n]-) %-%->\n\n```\n(.-)```" do
+    if found[name] then error("two transcripts of the name " .. name, 2) end
+    found[name] = {}
+    for line in block:gmatch "([^\n]+)\n" do table.insert(found[name], line) end
+  end
+  return found
+end
+
+---Lines without what differs from run to run: ports, seconds, who coordinates, what was the last trouble. Sorted, as what happens
+---at the same moment may be told in any order.
+---@param lines string[]
+---@return string[]
+function page.lasting(lines)
+  local list = {}
+  for i, line in ipairs(lines) do
+    line = line:gsub("127%.0%.0%.1:%d+", "127.0.0.1:PORT"):gsub("%d+%.%d+ s%f[%W]", "N s")
+    line = line:gsub("coordinator %d %-> %d", "coordinator A -> B"):gsub("; last: .- %(_", " (_"):gsub("; last: .*", "")
+    list[i] = line
+  end
+  table.sort(list)
+  return list
+end
+
 ---Types lines into a real prompt, as wide as any of them: readline would scroll a longer one.
 ---@return string all that it shows, the lines that were typed included
 function page.type_in(lines)
