@@ -45,6 +45,7 @@ typedef struct lk_client {
   int64_t common; /* the ticket of messages that go the shortest way */
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
+  bool leaving;  /* a group: librdkafka may end it with any answer, and then drops what it is asked */
   bool patient;  /* its destruction must wait until a group has assigned partitions */
   lk_child *children;
   lk_topics topics;

@@ -6,40 +6,45 @@
 #include "roles.h"
 #include "tpl.h"
 
-typedef rd_kafka_error_t *(*change)(rd_kafka_t *, const rd_kafka_topic_partition_list_t *);
+typedef rd_kafka_error_t *(*change)(lk_client *, const rd_kafka_topic_partition_list_t *);
 
 static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
-  rd_kafka_error_t *e = f(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk, list);
+  rd_kafka_error_t *e = f(lk_client_check(L, 1, RD_KAFKA_CONSUMER), list);
   if (e) return lk_error_take(L, e);
   lua_pushboolean(L, 1);
   return 1;
 }
 
+static rd_kafka_error_t *assign_more(lk_client *c, const rd_kafka_topic_partition_list_t *rows) {
+  return rd_kafka_incremental_assign(c->rk, rows);
+}
+
 /* add(rows) -> true | nil, err: fetches these partitions too, each from its offset (named positions included). */
-static int consumer_add(lua_State *L) { return apply(L, rd_kafka_incremental_assign, LK_TPL_NAMED); }
+static int consumer_add(lua_State *L) { return apply(L, assign_more, LK_TPL_NAMED); }
 
 /* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
  * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"), and what it notes of the
- * stop in a partition's queue comes after inbox.c has emptied that. */
-static void settle(rd_kafka_t *rk) {
+ * stop in a partition's queue comes after inbox.c has emptied that. Not while a group is left: the last answer ends what
+ * librdkafka has of the group, and with it this question, which would be waited for for ever. */
+static void settle(lk_client *c) {
   rd_kafka_topic_partition_list_t *list = NULL;
-  if (!rd_kafka_assignment(rk, &list)) rd_kafka_topic_partition_list_destroy(list);
+  if (!c->leaving && !rd_kafka_assignment(c->rk, &list)) rd_kafka_topic_partition_list_destroy(list);
 }
 
 /* remove(rows) -> true | nil, err: fetches these no longer. When it returns, nothing of theirs comes any more: what is
  * queued is out of date for librdkafka. A partition that stands there twice would make librdkafka abort the process. */
-static rd_kafka_error_t *unassign_each(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *rows) {
+static rd_kafka_error_t *unassign_each(lk_client *c, const rd_kafka_topic_partition_list_t *rows) {
   rd_kafka_topic_partition_list_t *once = rd_kafka_topic_partition_list_new(rows->cnt);
   for (int i = 0; i < rows->cnt; i++) {
     const rd_kafka_topic_partition_t *tp = &rows->elems[i];
     if (rd_kafka_topic_partition_list_find(once, tp->topic, tp->partition)) continue;
     rd_kafka_topic_partition_list_add(once, tp->topic, tp->partition);
   }
-  rd_kafka_error_t *e = rd_kafka_incremental_unassign(rk, once);
+  rd_kafka_error_t *e = rd_kafka_incremental_unassign(c->rk, once);
   rd_kafka_topic_partition_list_destroy(once);
-  settle(rk);
+  settle(c);
   return e;
 }
 
@@ -51,7 +56,7 @@ static int consumer_assign(lua_State *L) {
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
-  settle(c->rk);
+  settle(c);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;
@@ -61,7 +66,7 @@ static int consumer_assign(lua_State *L) {
 static int consumer_unassign(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, NULL);
-  settle(c->rk);
+  settle(c);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;
