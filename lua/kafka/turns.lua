@@ -68,7 +68,8 @@ end
 local function ended(h, turn, called, ok, err)
   turns.over(h, turn)
   if not called then error(ok, 0) end
-  return ok, err
+  if ok then return ok end
+  return nil, err
 end
 
 ---Calls f(turn, seconds) when it is this call's turn.
