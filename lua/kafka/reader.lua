@@ -221,7 +221,7 @@ local ANOTHER = "%s, and offset %d holds another message than was read"
 local function was_false(self, part, earliest, latest)
   local lost = part.lost
   if lost.checked or lost.from < earliest then return false end
-  if now() < lost.since + (part.last and REASON or 2 * AGAIN) and not lost.why then return nil end -- pictures may show why
+  if now() < lost.since + (part.last and REASON or AGAIN) and not lost.why then return nil end -- pictures may show why
   if lost.from > latest then return false end
   local known = { part.last }
   for _, was in pairs(part.anchors) do known[#known + 1] = was end
