@@ -1,8 +1,8 @@
 -- The faults, a row each. A kind of fault is added by a row.
 -- cards: how many there are in the deck that plan.lua shuffles. hold: how long it lasts, seconds, at least and at most. whole:
 -- every broker must be in sync before, so that no more than one is ever missing; such faults follow each other, the others may
--- come meanwhile. limit: how long silence may last behind it, seconds, from the broker's session and the client's
--- socket.timeout.ms.
+-- come meanwhile. limit: how long silence may last behind it, seconds, from the broker's session, the client's
+-- socket.timeout.ms, and how long it was held.
 -- run does it and undoes it, in a coroutine (see stage.lua), from a scene and a card.
 
 local stage = require "chaos.stage"
@@ -10,7 +10,7 @@ local stage = require "chaos.stage"
 local function killing(who)
   return function(scene, card, kind)
     local broker, words = who(scene, card)
-    scene:strike(kind, ("kill -9 of broker %d, %s, for %.1f s"):format(broker.id, words, card.hold), broker)
+    scene:strike(kind, card, ("kill -9 of broker %d, %s, for %.1f s"):format(broker.id, words, card.hold), broker)
     assert(broker:kill())
     stage.wait(card.hold)
   end
@@ -19,7 +19,7 @@ end
 local function pausing(who)
   return function(scene, card, kind)
     local broker, words = who(scene, card)
-    scene:strike(kind, ("broker %d, %s, pauses for %.1f s"):format(broker.id, words, card.hold), broker)
+    scene:strike(kind, card, ("broker %d, %s, pauses for %.1f s"):format(broker.id, words, card.hold), broker)
     assert(broker:pause())
     stage.wait(card.hold)
     assert(broker:resume())
@@ -32,9 +32,9 @@ local function coordinator(scene) return scene:coordinator(), "the group's coord
 
 local function anyone(scene, card) return scene.cluster:broker(card.broker), "any" end
 
-local function rolling(scene, _, kind)
+local function rolling(scene, card, kind)
   for _, broker in ipairs(scene.cluster.members) do
-    scene:strike(kind, ("rolling restart: broker %d stops"):format(broker.id), broker)
+    scene:strike(kind, card, ("rolling restart: broker %d stops"):format(broker.id), broker)
     assert(broker:stop(30))
     scene:whole()
   end
@@ -52,7 +52,7 @@ local function election(scene, card, kind)
   local order = scene:replicas(partition)
   while order[1] == scene:leader(partition).id do order = rotated(order) end
   assert(scene.cluster:reassign(scene.topic, partition, order))
-  scene:strike(kind, ("leader of partition %d moves to broker %d by election"):format(partition, order[1]))
+  scene:strike(kind, card, ("leader of partition %d moves to broker %d by election"):format(partition, order[1]))
   assert(scene.cluster:elect(scene.topic, partition))
 end
 
@@ -63,7 +63,7 @@ local function reassignment(scene, card, kind)
   for _, id in ipairs(scene:replicas(partition)) do
     if id ~= old then others[#others + 1] = id end
   end
-  scene:strike(kind, ("partition %d moves away from broker %d by reassignment"):format(partition, old))
+  scene:strike(kind, card, ("partition %d moves away from broker %d by reassignment"):format(partition, old))
   assert(scene.cluster:reassign(scene.topic, partition, others))
   others[#others + 1] = old
   assert(scene.cluster:reassign(scene.topic, partition, others))
@@ -71,7 +71,7 @@ end
 
 local function another_reader(how)
   return function(scene, card, kind)
-    local fault = scene:strike(kind, ("reader %s, for %.1f s"):format(kind:match "%S+$", card.hold))
+    local fault = scene:strike(kind, card, ("reader %s, for %.1f s"):format(kind:match "%S+$", card.hold))
     scene.readers[how](scene.readers)
     stage.wait(card.hold)
     fault.restarted = scene.readers:start()
@@ -80,7 +80,7 @@ end
 
 local function killed(session) return session + 1.5 end
 
-local function paused(_, socket_timeout) return socket_timeout + 1 end
+local function paused(_, socket_timeout, held) return math.min(socket_timeout, held) + 1 end
 
 local faults = {}
 
@@ -88,8 +88,11 @@ faults.rows = {
   { name = "kill -9 of a leader", cards = 3, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(leader) },
   { name = "kill -9 of the coordinator", cards = 2, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(coordinator) },
   { name = "kill -9 of any broker", cards = 1, hold = { 0.2, 5 }, whole = true, limit = killed, run = killing(anyone) },
-  { name = "pause of a leader", cards = 2, hold = { 0.5, 13 }, whole = true, limit = paused, run = pausing(leader) },
-  { name = "pause of the coordinator", cards = 1, hold = { 0.5, 13 }, whole = true, limit = paused, run = pausing(coordinator) },
+  -- Both end before clients lose patience with requests that are under way; the third does not, and comes only where it is asked
+  -- for: see README.md.
+  { name = "pause of a leader", cards = 2, hold = { 0.5, 8 }, whole = true, limit = paused, run = pausing(leader) },
+  { name = "pause of the coordinator", cards = 1, hold = { 0.5, 8 }, whole = true, limit = paused, run = pausing(coordinator) },
+  { name = "hang of a leader", cards = 0, hold = { 11, 14 }, whole = true, limit = paused, run = pausing(leader) },
   { name = "rolling restart", cards = 1, whole = true, run = rolling },
   { name = "election", cards = 2, whole = true, run = election },
   { name = "reassignment", cards = 1, whole = true, run = reassignment },
@@ -97,15 +100,22 @@ faults.rows = {
   { name = "reader closed", cards = 1, hold = { 0, 3 }, run = another_reader "close" },
 }
 
----Rows whose names hold one of these words; all where there is none.
+local function with_a_card(row)
+  local copy = {}
+  for name, value in pairs(row) do copy[name] = value end
+  copy.cards = math.max(1, row.cards)
+  return copy
+end
+
+---Rows whose names hold one of these words, each with a card; where there is no word, all that have one.
 ---@param words string separated by commas
 ---@return table[]
 function faults.chosen(words)
   local list = {}
   for _, row in ipairs(faults.rows) do
-    local chosen = not words:find "%S"
+    local chosen = not words:find "%S" and row.cards > 0
     for word in words:gmatch "[^,]+" do chosen = chosen or row.name:find(word, 1, true) ~= nil end
-    if chosen then list[#list + 1] = row end
+    if chosen then list[#list + 1] = with_a_card(row) end
   end
   if #list == 0 then error("FAULTS must be words of their names, separated by commas: see chaos/faults.lua", 0) end
   return list

@@ -100,9 +100,9 @@ local function act(cluster)
   return scene, readers.count
 end
 
-local function limit_of(fault)
+local function limit_of(kind, fault)
   local socket_timeout = tonumber(settings["socket.timeout.ms"] or SOCKET_TIMEOUT * 1000) / 1000
-  return fault.limit and fault.limit(row.session, socket_timeout)
+  return kind.limit and kind.limit(row.session, socket_timeout, fault.held)
 end
 
 local function print_all(...)

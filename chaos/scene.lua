@@ -18,6 +18,7 @@ local LOOK = 0.3 -- seconds between two looks whether it is
 ---@class kafka.chaos.Fault what was done
 ---@field kind string name of its row
 ---@field words string
+---@field held number seconds that it lasts, where it does
 ---@field at number when it struck
 ---@field restarted number|nil of the reader: when the next process was started
 ---@field leads integer[]|nil partitions that the broker led
@@ -87,11 +88,12 @@ end
 
 ---Notes a fault that strikes now.
 ---@param kind string
+---@param card kafka.chaos.Card
 ---@param words string
 ---@param broker kafka.localcluster.Node|nil whom it strikes, where it is one
 ---@return kafka.chaos.Fault
-function Scene:strike(kind, words, broker)
-  local fault = { kind = kind }
+function Scene:strike(kind, card, words, broker)
+  local fault = { kind = kind, held = card.hold }
   if broker then
     fault.leads, fault.coordinates = {}, self:coordinator() == broker
     for _, row in ipairs(described(self, self.topic).partitions) do

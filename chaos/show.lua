@@ -58,20 +58,23 @@ local line = "%-26s %5s %8s %12s   %6s %8s %7s   %6s"
 ---@param rows { name: string, limit: nil|function }[] of faults.lua
 ---@param faults kafka.chaos.Fault[]
 ---@param measured { acks: number|nil, messages: number|nil, commits: number|nil }[]
----@param limit_of fun(row: table): number|nil for acknowledgements and messages
+---@param limit_of fun(row: table, fault: kafka.chaos.Fault): number|nil for acknowledgements and messages
 ---@return string[] lines
 ---@return string[] over the faults that were followed by a longer silence than their limit
 function show.faults(rows, faults, measured, limit_of)
-  local lines, over, limits = { line:format("", "", "", "", "longest", "silence,", "seconds", "") }, {}, {}
+  local lines, over, by_name = { line:format("", "", "", "", "longest", "silence,", "seconds", "") }, {}, {}
   lines[2] = line:format("fault", "count", "leaders", "coordinators", "acks", "messages", "commits", "limit")
   for _, row in ipairs(rows) do
-    local sum, limit = summed(row.name, faults, measured), limit_of(row)
-    limits[row.name] = limit
+    local sum, limit = summed(row.name, faults, measured), nil
+    for _, fault in ipairs(faults) do
+      if fault.kind == row.name then limit = math.max(limit or -1, limit_of(row, fault) or -1) end
+    end
+    by_name[row.name] = row
     lines[#lines + 1] = line:format(row.name, sum.count, sum.leaders, sum.coordinators, seconds(sum.acks), seconds(sum.messages),
-      seconds(sum.commits), seconds(limit))
+      seconds(sum.commits), seconds(limit and limit >= 0 and limit or nil))
   end
   for i, fault in ipairs(faults) do
-    local m, limit = measured[i], limits[fault.kind]
+    local m, limit = measured[i], limit_of(by_name[fault.kind], fault)
     if limit and math.max(m.acks or 0, m.messages or 0) > limit then
       over[#over + 1] = ("longer than %s s: acks %s, messages %s: %s"):format(seconds(limit), seconds(m.acks),
         seconds(m.messages), fault.words)

@@ -9,9 +9,11 @@ local silence = require "chaos.silence"
 local stage = require "chaos.stage"
 local verdict = require "chaos.verdict"
 
+local rows = faults.chosen ""
+
 describe("the plan of make chaos", function()
   local function draw(seed, n)
-    local next_card, cards = plan.cards(seed, faults.rows, 4, 3), {}
+    local next_card, cards = plan.cards(seed, rows, 4, 3), {}
     for i = 1, n do cards[i] = next_card() end
     return cards
   end
@@ -24,18 +26,18 @@ describe("the plan of make chaos", function()
 
   it("has each fault as often as it has cards, in each deck", function()
     local size = 0
-    for _, row in ipairs(faults.rows) do size = size + row.cards end
+    for _, row in ipairs(rows) do size = size + row.cards end
     local cards = draw(1, 2 * size)
     for deck = 0, 1 do
       local count = {}
       for i = deck * size + 1, (deck + 1) * size do count[cards[i].fault] = (count[cards[i].fault] or 0) + 1 end
-      for _, row in ipairs(faults.rows) do assert.equal(row.cards, count[row.name], row.name) end
+      for _, row in ipairs(rows) do assert.equal(row.cards, count[row.name], row.name) end
     end
   end)
 
   it("draws all else within its bounds, from one end to the other", function()
     local holds, seen = {}, { partition = {}, broker = {} }
-    for _, row in ipairs(faults.rows) do holds[row.name] = row.hold or { 0, 0 } end
+    for _, row in ipairs(rows) do holds[row.name] = row.hold or { 0, 0 } end
     for _, card in ipairs(draw(42, 500)) do
       local hold = holds[card.fault]
       assert(card.hold >= hold[1] and card.hold <= hold[2], card.hold)
@@ -228,8 +230,11 @@ describe("the faults of make chaos", function()
       for i, row in ipairs(faults.chosen(words)) do list[i] = row.name end
       return list
     end
-    assert.equal(#faults.rows, #names "")
-    assert.same({ "kill -9 of a leader", "pause of a leader", "rolling restart" }, names "a leader,rolling")
+    assert.equal(#rows, #names "")
+    assert.not_matches("hang", table.concat(names "", " "))
+    assert.same({ "hang of a leader" }, names "hang")
+    assert.equal(1, faults.chosen("hang")[1].cards)
+    assert.same({ "kill -9 of a leader", "pause of a leader", "hang of a leader", "rolling restart" }, names "a leader,rolling")
     assert.has_error(function() names "nothing like that" end)
   end)
 end)
@@ -266,10 +271,10 @@ describe("the table of make chaos", function()
   it("marks what must be 0, and counts faults with too long a silence", function()
     local text = table.concat(show.figures((verdict.judge(ledger(2))), { "lost" }), "\n")
     assert.matches("acknowledged and lost, or never read +0  <%- must be 0", text)
-    local rows = { { name = "a", limit = true }, { name = "b" } }
+    local kinds = { { name = "a", limit = true }, { name = "b" } }
     local struck = { { kind = "a", leads = { 0, 1 }, coordinates = true, words = "a crash" }, { kind = "a" }, { kind = "b" } }
-    local lines, over = show.faults(rows, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
-      return row.limit and 2.5
+    local lines, over = show.faults(kinds, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
+      return row and row.limit and 2.5
     end)
     assert.same({ "longer than 2.50 s: acks 3.00, messages 1.00: a crash" }, over)
     assert.matches("^a +2 +2 +1 +3.00 +1.00 +%- +2.50$", lines[3])
