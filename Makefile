@@ -190,7 +190,7 @@ docs: all  ## write the pages that are made from the sources: docs/errors.md
 	@$(RUN_ENV) $(LUA) tools/errors.lua >docs/errors.md
 
 # Not -Wcast-qual: librdkafka takes values which it only reads as void *.
-STRICT = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+STRICT_C = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
          -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
 
 check-lua:
@@ -198,7 +198,7 @@ check-lua:
 	@luacheck --no-color -q $(wildcard lua spec fuzz examples bench chaos tools bin/lkafka rockspec/*.rockspec)
 
 check-c:
-	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT)' all contestants
+	@$(SUBMAKE) B=build/$(LUA_VERSION)-check WARN='$(STRICT_C)' all contestants
 	@echo cppcheck
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem --library=tools/cppcheck.cfg csrc
