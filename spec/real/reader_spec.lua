@@ -325,7 +325,7 @@ generations.each(describe, "a reader", function(generation)
       told[1], 1, true)
   end)
 
-  for _, late in ipairs { false, true } do
+  for _, late in ipairs(generation.version == "4.3.1" and { false, true } or { false }) do
     local when = late and ", also where it has grown past what was read" or ""
     it("tells that an unclean election has cut the log" .. when, function()
       local name = topic(1, { ["unclean.leader.election.enable"] = true, ["min.insync.replicas"] = 1 })
