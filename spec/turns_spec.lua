@@ -99,7 +99,7 @@ describe("commits of a group", function()
     local h
     h = assert(kafka.connect { brokers = mock.brokers, on_log = function() end, ["statistics.interval.ms"] = 20,
       on_stats = function()
-        if ok == nil and err == nil then ok, err = h:commit("nested", row(name, 2), { timeout = 5 }) end
+        if h and ok == nil and err == nil then ok, err = h:commit("nested", row(name, 2), { timeout = 5 }) end
       end })
     fail(4)
     local seconds, first = try.time(h.commit, h, "nested", row(name, 1), { timeout = 8 })
