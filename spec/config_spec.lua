@@ -129,6 +129,16 @@ describe("defaults", function()
     assert.equal("latest", settings({ auto_offset_reset = "latest" }, "consumer")["auto.offset.reset"])
   end)
 
+  it("let one request of an idempotent producer be on its way, unless the user says otherwise", function()
+    local name = "max.in.flight.requests.per.connection"
+    for _, value in ipairs { true, "true", "1" } do assert.equal("1", settings({ enable_idempotence = value })[name]) end
+    assert.is_nil(settings({})[name])
+    assert.is_nil(settings({ enable_idempotence = false })[name])
+    assert.is_nil(settings({ enable_idempotence = true, transactional_id = "t" })[name])
+    assert.equal("5", settings({ enable_idempotence = true, max_in_flight_requests_per_connection = 5 })[name])
+    assert.is_nil(settings({ enable_idempotence = true, max_in_flight = 5 })[name])
+  end)
+
   it("are all taken by librdkafka", function()
     for role, kind in pairs { producer = "producer", consumer = "consumer", partitions = "consumer" } do
       local s = settings({ group = role ~= "producer" and "g" or nil }, role)

@@ -41,6 +41,12 @@ local defaults = {
     ["topic.metadata.propagation.max.ms"] = "5000", -- 30 s: a topic that does not exist is told of before send gives up
     ["partitioner"] = "murmur2_random", -- as Kafka's own producer: a key lands where Java puts it
   },
+  -- Where brokers drop what comes twice, and no transaction does away with what has gone wrong.
+  idempotent = {
+    -- 5: of two requests on their way to a broker that is just becoming the leader the second may be taken and not the first, and
+    -- librdkafka then sends again what is stored, or calls the error fatal.
+    ["max.in.flight.requests.per.connection"] = "1",
+  },
   consumer = {
     ["auto.offset.reset"] = "earliest", -- nothing is skipped
     ["fetch.wait.max.ms"] = "100", -- a new partition or a seek waits for the fetch under way
@@ -264,9 +270,18 @@ local function refuse_own(op, name, wanted)
   args.misuse(op, ("%s must be %s, got a value not shown"):format(name, wanted))
 end
 
--- Whether these settings are of a producer whose messages are stored once.
-local function is_exact(settings)
-  return settings["transactional.id"] ~= nil or (settings["enable.idempotence"] or "f"):lower():find "^[t1]" ~= nil
+local on = { ["true"] = true, t = true, ["1"] = true } -- librdkafka's words
+
+-- The sets of defaults that these settings get, the first that has a setting before the others.
+local function sets_of(role, settings)
+  local sets = { defaults.both, defaults[role] }
+  if role ~= "producer" then return sets end
+  local idempotent = on[(settings["enable.idempotence"] or ""):lower()]
+  if idempotent or settings["transactional.id"] then table.insert(sets, 1, defaults.exact) end
+  if idempotent and not settings["transactional.id"] and not settings["max.in.flight"] then
+    table.insert(sets, 1, defaults.idempotent)
+  end
+  return sets
 end
 
 ---Splits a constructor's table into our own options and librdkafka's settings.
@@ -298,9 +313,7 @@ function config.split(op, options, own, role)
   end
   local brokers = settings["bootstrap.servers"] or settings[BROKERS]
   check_brokers(op, from[BROKERS] or "brokers", brokers, (settings["security.protocol"] or "plaintext"):lower())
-  local sets = { defaults.both, defaults[role] }
-  if is_exact(settings) then table.insert(sets, 1, defaults.exact) end
-  for _, set in ipairs(sets) do
+  for _, set in ipairs(sets_of(role, settings)) do
     for name, value in pairs(set) do
       if settings[name] == nil and all[name] then settings[name] = value end
     end
