@@ -174,7 +174,7 @@ chaos:  ## install what is missing (asks first), build, kill and pause brokers u
 	@$(SUBMAKE) havoc
 
 havoc: all
-	@$(RUN_ENV) LUA='$(LUA)' $(foreach name,MINUTES SEED KAFKA FAULTS STRICT SETTINGS,$(if $($(name)),$(name)='$($(name))')) \
+	@$(RUN_ENV) LUA='$(LUA)' $(foreach name,MINUTES SEED KAFKA FAULTS STRICT KEEP SETTINGS,$(if $($(name)),$(name)='$($(name))')) \
 	  $(LUA) chaos/run.lua
 
 fuzz:  ## install what is missing (asks first), run libFuzzer on what callers pass; see SECONDS, KEEP, INPUT

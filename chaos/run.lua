@@ -1,7 +1,7 @@
 -- A run: starts three brokers, a writer, a reader and a witness, lets the faults come that the seed draws, then judges what
 -- became of every message and every commit, and prints it. Ends with 1 where a figure is other than it must be, and keeps the
 -- logs.
--- From the environment: MINUTES, SEED, KAFKA, FAULTS, STRICT, SETTINGS, LUA; see README.md.
+-- From the environment: MINUTES, SEED, KAFKA, FAULTS, STRICT, KEEP, SETTINGS, LUA; see README.md.
 
 local kafka = require "kafka"
 local machine = require "kafka.localcluster.machine"
@@ -32,7 +32,7 @@ end
 local version = asked_for("KAFKA", "4.3.1", tostring)
 local minutes = asked_for("MINUTES", 3, tonumber, "a number of minutes")
 local seed = asked_for("SEED", os.time() % 1000000, math.tointeger, "an integer")
-local strict = asked_for("STRICT", "no", tostring) ~= "no"
+local strict, keeps = asked_for("STRICT", "no", tostring) ~= "no", asked_for("KEEP", "no", tostring) ~= "no"
 local rows = faults.chosen(asked_for("FAULTS", "", tostring))
 local row = generations[version] or error(("KAFKA must be a version that chaos/generations.lua has, not %s"):format(version), 0)
 
@@ -137,10 +137,12 @@ local function main()
     furnish(cluster)
     return judge(cluster, act(cluster))
   end, function(err) return type(err) == "string" and err or debug.traceback(tostring(err)) end)
-  if done and not why then return true end
+  local good = done and not why
+  if good and not keeps then return true end
   local folder = keep(cluster.sandbox.folder, uv.os_tmpdir(), seed)
-  print(("\nFAILED (seed %d): %s\nlogs are in %s"):format(seed, why, folder))
-  return false
+  if not good then print(("\nFAILED (seed %d): %s"):format(seed, why)) end
+  print("logs are in " .. folder)
+  return good
 end
 
 os.exit(main(), true)
