@@ -1,6 +1,6 @@
 -- What differs between the generations of Kafka here: a row each.
 -- session: seconds after which a silent broker is replaced, as kafka.localcluster sets it. client: settings of every client;
--- producer: of the writer. duplicates: whether a message may be stored twice.
+-- producer: of the writer. duplicates: whether a message may be stored twice, or behind later ones.
 
 local synced = { ["min.insync.replicas"] = 2 }
 local idempotent = { enable_idempotence = true }

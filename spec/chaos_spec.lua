@@ -120,7 +120,8 @@ describe("the verdict of make chaos", function()
     l.log[0][2].number, l.log[0][3].number = 3, 2
     l.acked[2].offset, l.acked[3].offset = 2, 1
     first.read[2].number, first.read[3].number = 3, 2
-    assert.same({ out_of_order = 1 }, (wrong(l)))
+    assert.same({ stored_out_of_order = 1 }, (wrong(l)))
+    assert.same({}, verdict.wrong((verdict.judge(l)), true))
   end)
 
   it("counts what a reader hands out twice, backwards, or leaves out, even where another process reads it", function()
