@@ -221,7 +221,8 @@ generations.each(describe, "while real brokers change,", function(generation)
     local readers = { start_example("survive", name, 8), start_example("reader", name, 8) }
     local p <close> = producer { topic_metadata_refresh_interval_ms = 1000 }
     assert(p:send(name, "1"))
-    for _, reader in ipairs(readers) do reader.shows(quote(name) .. "%W", 30) end
+    readers[1].shows(quote(name) .. " +%d+ +%d+\n", 60) -- it watches before it tells where it reads
+    readers[2].shows(quote(name) .. "%W", 60)
     assert.equal("_UNKNOWN_PARTITION", select(2, p:send(name, "2", { partition = 2 })).name)
     assert(cluster:add_partitions(name, 3))
     try.until_true(5, function() return p:send(name, "2", { partition = 2 }) end, "a message to partition 2")
