@@ -238,21 +238,21 @@ generations.each(describe, "a reader", function(generation)
     fill(name, 1, 5)
     local group = "coordinator " .. name
     local r <close> = open(name, { group = group, interval = 0.2 })
-    assert.same(numbers(1, 5), read(r, 20, count(5)))
-    try.until_true(20, function()
+    assert.same(numbers(1, 5), read(r, 40, count(5)))
+    try.until_true(60, function()
       r:poll(0.1)
       return committed(group, name) == 5
     end)
     local k <close> = assert(kafka.connect(kind:with(cluster.brokers)))
     local coordinator = assert(k:coordinator(group, 20)).id
     assert(cluster:broker(coordinator):kill())
+    local _ <close> = setmetatable({}, { __close = function() assert(cluster:broker(coordinator):start(60)) end })
     fill(name, 6, 10)
-    assert.same(numbers(6, 10), read(r, 20, count(5)))
-    try.until_true(20, function()
+    assert.same(numbers(6, 10), read(r, 40, count(5)))
+    try.until_true(60, function()
       r:poll(0.1)
       return committed(group, name) == 10
     end)
-    assert(cluster:broker(coordinator):start())
   end)
 
   it("goes on where all brokers were down", function()
