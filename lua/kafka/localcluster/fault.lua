@@ -16,13 +16,7 @@ end
 ---@param what string what was waited for
 ---@return table err
 function M.timed_out(what)
-  ---@param name string
----@return table err
-function M.no_topic(name)
-  return M.new(("the cluster has no topic %s"):format(name), "UNKNOWN_TOPIC_OR_PART")
-end
-
-return M.new("time is over while waiting for " .. what, "_TIMED_OUT", "wait")
+  return M.new("time is over while waiting for " .. what, "_TIMED_OUT", "wait")
 end
 
 ---@param name string
