@@ -131,8 +131,8 @@ static int group_leave(lua_State *L) {
   f->queue = rd_kafka_queue_new(c->rk);
   lk_child_add(c, &f->child, farewell_shut);
   rd_kafka_queue_io_event_enable(f->queue, lk_port_write_fd(c->port), "!", 1);
-  c->leaving = true;
   rd_kafka_error_t *e = rd_kafka_consumer_close_queue(c->rk, f->queue);
+  c->leaving = !e;
   if (e) return lk_error_take(L, e);
   return 1;
 }

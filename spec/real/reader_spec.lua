@@ -10,11 +10,14 @@ local kind, cluster
 local topics = 0
 local function topic(partitions, config)
   -- A broker that was paused may have lost its session, and not be back yet.
-  return try.until_true(30, function()
+  local deadline = kafka.now() + 30
+  while true do
     topics = topics + 1
     local name = "reader-" .. topics
-    return cluster:create_topic(name, partitions, 3, config) and name
-  end, "a topic")
+    local ok, err = cluster:create_topic(name, partitions, 3, config)
+    if ok then return name end
+    assert(kafka.now() < deadline, err)
+  end
 end
 
 -- A broker that is paused answers nothing, and an old one is connected to all the same.
@@ -104,6 +107,7 @@ local function through(name, r, seconds, during)
     if m then values[#values + 1] = m.value end
     over = over or doing()
   end
+  assert.is_true(over, "not all was done")
   assert(p:flush(30))
   for _, v in ipairs(read(r, 30, count(sent - #values))) do values[#values + 1] = v end
   return sent, values
@@ -145,7 +149,7 @@ generations.each(describe, "a reader", function(generation)
     expect_all(through(name, r, 60, function()
       rest(1)
       assert(cluster:broker(leader):kill())
-      while not heard(told, quote(name .. "[0] leader " .. leader .. " -> ") .. "%d") do coroutine.yield() end
+      while not heard(told, quote(name .. "[0] leader ") .. ".* %-> %d") do coroutine.yield() end -- maybe none in between
       rest(1)
       assert(cluster:broker(leader):start())
       rest(1)
@@ -173,6 +177,12 @@ generations.each(describe, "a reader", function(generation)
       end
     end
     if not more then
+      -- Until it knows that it leads no more, an old broker takes messages that it drops then.
+      local k <close> = assert(kafka.connect(kind:with(cluster.brokers, { timeout = 30 })))
+      try.until_true(30, function()
+        local leads = assert(k:topic(name, 10)):partition(0).leader
+        return leads ~= leader and leads == leader_of(name)
+      end, "a new leader")
       fill(name, 11, 20)
       more = read(r, 20, count(10))
     end
@@ -274,11 +284,11 @@ generations.each(describe, "a reader", function(generation)
   end)
 
   it("says that a group with live members takes no commit of its, and what to do", function()
-    if not kind.can.groups then return end
     local name = topic(1)
     fill(name, 1, 5)
     local group = "live " .. name
-    local c <close> = assert(kafka.consumer(kind:with(cluster.brokers, { group = group, topics = { name } })))
+    local c <close> = kind:allowed("groups", kafka.consumer(kind:with(cluster.brokers, { group = group, topics = { name } })))
+    if not c then return end -- there are no members, as was asserted
     assert(c:poll(20))
     local r <close> = open(name, { group = group, commit = "manual" })
     assert.same(numbers(1, 5), read(r, 20, count(5)))
@@ -293,11 +303,14 @@ generations.each(describe, "a reader", function(generation)
       return not m and refused
     end)
     assert.equal("UNKNOWN_MEMBER_ID", refused.name)
+    try.until_true(20, function()
+      auto:poll(0.1)
+      return auto:positions()[1].offset == 5
+    end)
     assert.equal(5, select(2, auto:close(10)).uncommitted[1].offset)
   end)
 
   it("tells that records were deleted which it has not read, and goes on at the first there is", function()
-    if not kind.can.admin then return end
     local name = topic(1)
     fill(name, 1, 100)
     do
@@ -306,7 +319,7 @@ generations.each(describe, "a reader", function(generation)
       assert(r:poll(1)) -- the tenth is handled
     end
     local k <close> = assert(kafka.connect(kind:with(cluster.brokers)))
-    assert(k:delete_records { { topic = name, partition = 0, offset = 50 } })
+    if not kind:allowed("admin", k:delete_records { { topic = name, partition = 0, offset = 50 } }) then return end
     local r <close>, told = open(name, { group = "deleted " .. name })
     assert.same(numbers(51, 100), read(r, 20, count(50)))
     assert.matches("10 -> 50: offset 10 is gone: retention took it, or its records were deleted; the partition holds 50 to 99",
@@ -325,7 +338,7 @@ generations.each(describe, "a reader", function(generation)
       told[1], 1, true)
   end)
 
-  for _, late in ipairs(generation.version == "4.3.1" and { false, true } or { false }) do
+  for _, late in ipairs { false, true } do
     local when = late and ", also where it has grown past what was read" or ""
     it("tells that an unclean election has cut the log" .. when, function()
       local name = topic(1, { ["unclean.leader.election.enable"] = true, ["min.insync.replicas"] = 1 })
