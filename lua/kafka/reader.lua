@@ -25,6 +25,7 @@ local reader = {}
 local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
 local AGAIN = 1 -- seconds before what failed is tried again
 local REASON = 5 -- seconds that pictures get to show why a position does not exist
+local SETTLE = 3 -- seconds in which a broker that led hears of the new leader; known reasons shorten no wait below that
 local DEFAULT_TIMEOUT = 10 -- seconds
 
 -- Where to start -----------------------------------------------------------------------------------------------------
@@ -221,7 +222,8 @@ local ANOTHER = "%s, and offset %d holds another message than was read"
 local function was_false(self, part, earliest, latest)
   local lost = part.lost
   if lost.checked or lost.from < earliest then return false end
-  if now() < lost.since + (part.last and REASON or AGAIN) and not lost.why then return nil end -- pictures may show why
+  local rest = not part.last and AGAIN or lost.why and SETTLE or REASON
+  if now() < lost.since + rest then return nil end
   if lost.from > latest then return false end
   local known = { part.last }
   for _, was in pairs(part.anchors) do known[#known + 1] = was end

@@ -161,7 +161,7 @@ generations.each(describe, "a reader", function(generation)
 
   it("goes on where the leader is paused, within socket.timeout.ms where the others know of a new one", function()
     local name = topic(1)
-    local r <close> = open(name, { socket_timeout_ms = 2000 })
+    local r <close>, told = open(name, { socket_timeout_ms = 2000 })
     fill(name, 1, 10)
     assert.same(numbers(1, 10), read(r, 20, count(10)))
     local leader = leader_of(name)
@@ -187,7 +187,8 @@ generations.each(describe, "a reader", function(generation)
       more = read(r, 20, count(10))
     end
     assert.same(numbers(11, 20), more)
-    assert.same({}, read(r, 3, count(1))) -- the old leader, which does not know of the new one for a moment, misleads nobody
+    -- The old leader, which does not know of the new one for a moment, misleads nobody.
+    assert.same({}, read(r, 3, count(1)), table.concat(told, "\n"))
   end)
 
   it("goes on where leaders are moved, by reassignment and by preferred election", function()
