@@ -180,11 +180,12 @@ function Reader:close(timeout)
   return true
 end
 
+-- What could not be kept is raised where the block ended normally; that librdkafka still ends in the background loses nothing.
 function Reader:__close(raised)
   local called, ok, err = pcall(self.close, self)
   if called and ok then return end
   err = called and err or ok
-  if raised == nil then error(err, 0) end
+  if raised == nil and not (called and not err.uncommitted) then error(err, 0) end
   log.line("kafka.reader", 4, tostring(err))
 end
 
