@@ -128,6 +128,25 @@ describe("a reader", function()
       assert.equal(5, r:positions()[1].offset)
     end)
 
+    it("of a batch of what poll has left, within its limits", function()
+      local name = topic(1, { 10 })
+      local r <close> = open { topic = name, group = "mixed", commit = "manual" }
+      assert.equal(0, assert(r:poll(5)).offset)
+      local b = assert(r:batch { max = 2, timeout = 0 })
+      assert.same({ 1, 2, n = 2 }, { b[1].offset, b[2].offset, n = b.n })
+      assert.same({ { topic = name, partition = 0, offset = 3 } }, b.next)
+      assert.equal(1, r:positions()[1].offset)
+      b = assert(r:batch { max_bytes = 1, timeout = 0 }) -- at least one
+      assert.same({ 3, n = 1 }, { b[1].offset, n = b.n })
+      assert.equal(3, r:positions()[1].offset)
+      assert.equal(4, assert(r:poll(0)).offset)
+      assert.equal(4, r:positions()[1].offset)
+      b = assert(r:batch { timeout = 0 })
+      assert.same({ 5, 9, n = 5 }, { b[1].offset, b[5].offset, n = b.n })
+      assert.is_nil(r:poll(0))
+      assert.equal(10, r:positions()[1].offset)
+    end)
+
     it("that is in hand when it is told to commit", function()
       local name = topic(1, { 5 })
       local r <close> = open { topic = name, group = "by hand", commit = "manual" }

@@ -17,9 +17,10 @@ function handing.settle(self)
   local hand = self.hand
   if not hand then return end
   self.hand = nil
-  if hand ~= self.held then
-    local part = self.parts:find(hand.topic, hand.partition)
+  if hand ~= self.held then -- a message, or a part of what is held
+    local part = not hand.n and self.parts:find(hand.topic, hand.partition)
     if part then part.next = hand.offset + 1 end
+    if hand.n then self.parts:handled(hand.next) end
     if self.at < self.held.n then return end
   end
   self.parts:handled(self.held.next) -- the ends of transactions behind its messages too
@@ -114,23 +115,38 @@ local function one(self, seconds)
   return self.hand
 end
 
--- What poll has left of a batch, as one.
-local function rest_of(self)
-  local rest = { n = self.held.n - self.at, bytes = 0, next = self.held.next, topic = self.held.topic, eof = self.held.eof }
-  table.move(self.held, self.at + 1, self.held.n, 1, rest)
-  for _, m in ipairs(rest) do rest.bytes = rest.bytes + #(m.key or "") + #(m.value or "") end
-  return setmetatable(rest, Batch)
+-- What poll has left of a batch, as one, within the caller's limits; `at` is then its last message in the one that is held.
+local function rest_of(self, o)
+  local held, most, most_bytes = self.held, o.max or math.huge, o.max_bytes or math.huge
+  local rest, behind = { n = 0, bytes = 0, next = {}, topic = held.topic, eof = held.eof }, {}
+  for i = self.at + 1, held.n do
+    local m = held[i]
+    local bytes = #(m.key or "") + #(m.value or "")
+    if rest.n > 0 and (rest.n == most or rest.bytes + bytes > most_bytes) then break end
+    rest.n, rest.bytes = rest.n + 1, rest.bytes + bytes
+    rest[rest.n], behind[m.partition] = m, m.offset + 1
+  end
+  self.at = self.at + rest.n
+  if self.at == held.n then
+    rest.next = held.next
+    return setmetatable(rest, Batch), true
+  end
+  for partition, offset in pairs(behind) do
+    rest.next[#rest.next + 1] = { topic = held.topic, partition = partition, offset = offset }
+  end
+  return setmetatable(rest, Batch), false
 end
 
 local function many(self, seconds, o)
   handing.settle(self)
-  local batch, err
   if self.held then
-    batch = rest_of(self)
-  else
-    batch, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
-    if not batch or self.closed then return nil, err end
+    local rest, whole = rest_of(self, o)
+    self.hand = rest
+    if whole then self.held, self.at = rest, rest.n end
+    return rest
   end
+  local batch, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
+  if not batch or self.closed then return nil, err end
   self.held, self.hand, self.at = batch, batch, batch.n
   return batch
 end
