@@ -179,6 +179,24 @@ describe("the version of the brokers", function()
     assert.is_true(seconds < 1)
   end)
 
+  it("has old coordinators that know of nothing asked again", function()
+    local function committed(version, seconds)
+      local k <close> = connect(version)
+      local rows = { { topic = "first", partition = 1 } }
+      assert(k:commit("asked again", { { topic = "first", partition = 1, offset = 3 } }))
+      local h = k.group_handles["asked again"]
+      local request = h.request
+      function h.request() -- the first time
+        h.request = request
+        return { rows = { { topic = "first", partition = 1 } } }
+      end
+      return assert(k:committed("asked again", rows, seconds))[1].offset
+    end
+    assert.equal(3, committed(OLD, 10))
+    assert.is_nil(committed(OLD, 0.5)) -- no time to ask again
+    assert.is_nil(committed(nil, 10))
+  end)
+
   it("must be one, and be said once", function()
     for _, wrong in ipairs { "0.7", "old", "0.8.", "0.8..2", "", "4" } do
       try.misuse({ "broker_version", "0.8.2.1" }, function() kafka.connect(with(wrong)) end)

@@ -3,12 +3,15 @@
 
 local core = require "kafka.core"
 local errors = require "kafka.error"
+local generation = require "kafka.generation"
 local retry = require "kafka.retry"
+local rows_of = require "kafka.rows"
 
 local ask = {}
 
 local now = core.now
 
+local READS = 1 -- seconds after which a new coordinator reads what was committed: see knows_nothing_yet
 local REFRESH = 1 -- seconds for a look at the leaders between two attempts
 
 -- A broker that is paused keeps its connections and does not answer: the time of the call is cut, so that another attempt may go
@@ -25,6 +28,10 @@ local impatient = retry.policy { each = 0.5, names = { _TIMED_OUT = true } }
 ask.policies = { sliced = sliced, whole = whole, impatient = impatient }
 
 local function never() return false end
+
+---Waits, serving the handle.
+---@param seconds number
+function ask.rest(h, seconds) h:await(never, now() + seconds) end
 
 -- A wait in slices ends as one: with the time that the caller gave, and the history where it tells more than that.
 local function ended(h, about, timeout, err, what)
@@ -46,7 +53,7 @@ end
 ---@return any
 ---@return any|kafka.Error
 function ask.again(h, about, timeout, f, policy, what)
-  local function sleep(seconds) h:await(never, now() + seconds) end
+  local function sleep(seconds) ask.rest(h, seconds) end
   local value, second = retry.run(policy or sliced, now() + timeout, sleep, function(seconds, attempt)
     if h.closed and attempt > 1 then return nil, h:late(core.copy(about), timeout) end
     return f(seconds, attempt)
@@ -112,26 +119,39 @@ function ask.watermarks(h, op, topic, partition, timeout)
   end)
 end
 
-local function first_error(op, rows)
-  for _, row in ipairs(rows) do
-    if row.err then return errors.from(row.err, { op = op, topic = row.topic, partition = row.partition }) end
-  end
-end
-
 local function about_rows(h, op, rows, timeout, start)
   local about = { op = op, topic = #rows == 1 and rows[1].topic or nil }
   return ask.again(h, about, timeout, function(seconds)
     local answer, err = h:request(core.copy(about), seconds, start)
-    err = err or first_error(op, answer.rows)
+    err = err or rows_of.error(op, answer.rows, h)
     if err then return nil, err end
     return answer.rows
   end)
 end
 
+-- An old broker that has just become the coordinator may say that nothing was committed, before it begins to read what was: who
+-- believed it would begin anew.
+local function knows_nothing_yet(h, rows)
+  if not generation.is_old(h.broker_version) then return false end
+  for _, row in ipairs(rows) do
+    if not row.offset then return true end
+  end
+  return false
+end
+
 ---What the handle's group has committed for these rows; no offset: nothing.
 ---rd_kafka_committed
 function ask.committed(h, op, rows, timeout)
-  return about_rows(h, op, rows, timeout, function(ticket, ms) return h.core:committed(rows, ms, ticket) end)
+  local deadline = now() + timeout
+  local function answer(seconds)
+    return about_rows(h, op, rows, seconds, function(ticket, ms) return h.core:committed(rows, ms, ticket) end)
+  end
+  local found, err = answer(timeout)
+  if found and knows_nothing_yet(h, found) and deadline - now() > READS then
+    ask.rest(h, READS)
+    if not h.closed then return answer(deadline - now()) end
+  end
+  return found, err
 end
 
 ---The first offsets at or after the timestamps (ms) that stand as the rows' offsets; no offset: nothing as late as that.

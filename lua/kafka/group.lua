@@ -114,6 +114,18 @@ function group.commit(client, name, what, options)
   end)
 end
 
+local function all_of(h, name, timeout)
+  local about = { op = "committed" }
+  local answer, err = ask.request(h, about, timeout, function(ticket) return h.core:group_offsets(name, nil, ticket) end,
+    ask.policies.whole)
+  if not answer then return nil, err end
+  local one = answer.rows[1]
+  if one.err then return nil, errors.from(one.err, about) end
+  err = rows_of.error("committed", one.partitions, h)
+  if err then return nil, err end
+  return one.partitions
+end
+
 function group.committed(client, name, what, timeout)
   args.check("committed", "group", name, args.group)
   args.optional("committed", "timeout", timeout, args.seconds)
@@ -121,27 +133,19 @@ function group.committed(client, name, what, timeout)
   timeout = timeout or DEFAULT_TIMEOUT
   local refused = client.handles[1]:refuses(what and "commits" or "all_offsets", { op = "committed" })
   if refused then return nil, refused end
+  local found, err
+  if what then
+    local h
+    h, err = handle_of(client, "committed", name)
+    if not h then return nil, err end
+    found, err = ask.committed(h, "committed", what, timeout)
+    if not found then return nil, err end
+    return committed_rows(found)
+  end
   -- All that a group has is told on any connection: to ask about many groups opens none for each.
-  local h, err = client.handles[1], nil
-  if what then h, err = handle_of(client, "committed", name) end
-  if not h then return nil, err end
-  local about = { op = "committed" }
-  local answer
-  answer, err = ask.request(h, about, timeout, function(ticket, ms)
-    if what then return h.core:committed(what, ms, ticket) end
-    return h.core:group_offsets(name, nil, ticket)
-  end, what and ask.policies.sliced or ask.policies.whole)
-  if not answer then return nil, err end
-  local found = answer.rows
-  if not what then
-    found = answer.rows[1].partitions
-    if answer.rows[1].err then return nil, errors.from(answer.rows[1].err, about) end
-  end
-  err = rows_of.error("committed", found, h)
-  if err then return nil, err end
-  if not what then -- a broker tells them in no order
-    table.sort(found, function(a, b) return a.topic < b.topic or a.topic == b.topic and a.partition < b.partition end)
-  end
+  found, err = all_of(client.handles[1], name, timeout)
+  if not found then return nil, err end
+  table.sort(found, function(a, b) return a.topic < b.topic or a.topic == b.topic and a.partition < b.partition end)
   return committed_rows(found)
 end
 
