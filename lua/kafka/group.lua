@@ -52,8 +52,8 @@ local function send(h, about, rows, seconds, turn)
   local answer, err = h:request(core.copy(about), seconds, function(t)
     local take = h.waiting[t]
     h.waiting[t] = function(payload)
-      turns.answered(h, turn)
-      take(payload)
+      turn.sent = false
+      return take(payload) -- which needs no memory
     end
     ticket = t
     local ok, raw = h.core:commit(rows, t)
@@ -63,7 +63,7 @@ local function send(h, about, rows, seconds, turn)
   if answer then
     err = rows_of.error("commit", answer.rows, h)
   elseif err.name == "_TIMED_OUT" and turn.sent then
-    h.waiting[ticket] = function() turns.answered(h, turn) end
+    h.waiting[ticket] = function() turn.sent = false end
     err.in_flight = true
     err.message = err.message .. "; it may still take effect"
   end
@@ -78,7 +78,7 @@ local function send_off(h, about, rows, on_commit)
   if not turn then return nil, busy end
   local ticket = h:ticket()
   h.waiting[ticket] = function(payload)
-    turns.answered(h, turn)
+    turn.sent = false
     local err = payload.err and errors.from(payload.err, about) or rows_of.error("commit", payload.rows, h)
     if not err then h:heard() end
     on_commit(rows, err)

@@ -11,7 +11,7 @@ local BUSY = "an earlier commit of this group is not answered yet"
 
 ---@class kafka.Turn
 ---@field owner thread whose call it is
----@field sent boolean whether an answer is awaited
+---@field sent boolean whether an answer is awaited; the one that takes the answer sets it to false
 ---@field done boolean whether the call has ended
 
 local function leave(h, turn)
@@ -20,15 +20,17 @@ local function leave(h, turn)
   end
 end
 
--- The turn of a coroutine that was closed while it waited.
-local function is_left(turn) return not turn.sent and coroutine.status(turn.owner) == "dead" end
+-- Whether a turn is over though it stands in the list: it was answered after its call had ended, or its coroutine was closed while it
+-- waited.
+local function is_over(turn) return not turn.sent and (turn.done or coroutine.status(turn.owner) == "dead") end
 
-local function join(h)
+local function new(done) return { owner = coroutine.running(), sent = false, done = done } end
+
+local function join(h, turn)
   h.turns = h.turns or {}
   for i = #h.turns, 1, -1 do
-    if is_left(h.turns[i]) then table.remove(h.turns, i) end
+    if is_over(h.turns[i]) then table.remove(h.turns, i) end
   end
-  local turn = { owner = coroutine.running(), sent = false, done = false }
   table.insert(h.turns, turn)
   return turn
 end
@@ -37,7 +39,7 @@ end
 local function must_wait(h, turn)
   for _, one in ipairs(h.turns or {}) do
     if one == turn then return false end
-    if one.sent or one.owner ~= coroutine.running() and not is_left(one) then return true end
+    if one.sent or one.owner ~= coroutine.running() and not is_over(one) then return true end
   end
   return false
 end
@@ -49,18 +51,11 @@ function turns.over(h, turn)
   if not turn.sent then leave(h, turn) end
 end
 
----The answer has come.
----@param turn kafka.Turn
-function turns.answered(h, turn)
-  turn.sent = false
-  if turn.done then leave(h, turn) end
-end
-
----The turn of a call that does not wait for it.
+---The turn of a call that does not wait for it, and ends at once: it holds others up only when it is `sent`.
 ---@return kafka.Turn|nil
 ---@return kafka.Error|nil where another one is not over yet
 function turns.take(h, about)
-  if not must_wait(h) then return join(h) end
+  if not must_wait(h) then return join(h, new(true)) end
   about.name, about.message = "_PREV_IN_PROGRESS", BUSY
   return nil, errors.new(about)
 end
@@ -75,8 +70,9 @@ end
 ---Calls f(turn, seconds) when it is this call's turn.
 ---@param f fun(turn: kafka.Turn, seconds: number): true|nil, kafka.Error|nil
 function turns.run(h, about, timeout, f)
-  local deadline, turn = core.now() + timeout, join(h)
+  local deadline, turn = core.now() + timeout, new(false)
   return ended(h, turn, pcall(function()
+    join(h, turn) -- within: where memory runs out the turn ends with the call
     if must_wait(h, turn) then
       h:await(function() return not must_wait(h, turn) end, deadline)
       if must_wait(h, turn) or h.closed then return nil, h:late(core.copy(about), timeout, BUSY) end

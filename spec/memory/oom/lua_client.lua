@@ -67,6 +67,20 @@ return {
     assert(o.k:commit("g", { { topic = "many", partition = 0, offset = 1 } }))
     assert(o.k:committed("g", { { topic = "many", partition = 0 } }))
   end),
+  {
+    name = "commit that nobody waits for",
+    open = open,
+    run = function(o)
+      local ok, err = o.k:commit("g", { { topic = "many", partition = 0, offset = 2 } }, { on_commit = function() end })
+      assert(ok or err.name == "_PREV_IN_PROGRESS", err) -- one that was on its way when memory ran out
+      o.k:brokers()
+    end,
+    check = function(o)
+      check(o)
+      assert(o.k:commit("g", { { topic = "many", partition = 0, offset = 1 } })) -- when it is its turn
+    end,
+    close = close,
+  },
   case("questions", function(o)
     assert(o.k:brokers())
     assert(o.k:topic "odd")
