@@ -161,6 +161,33 @@ describe("a reader with care", function()
     assert.is_true(seconds < 8)
   end)
 
+  it("reads the partitions too that the broker did not know of which it asked first", function()
+    topics = topics + 1
+    local name, connect = "care-" .. topics, kafka.connect
+    assert(mock:create_topic(name, 3))
+    for partition = 0, 2 do try.fill(mock.brokers, name, partition, 1) end
+    function kafka.connect(o)
+      local k = assert(connect(o))
+      function k.topic(self, ...)
+        local found, err = getmetatable(k).topic(self, ...)
+        if found then found.partitions[3] = nil end
+        return found, err
+      end
+      return k
+    end
+    local ok, r = pcall(open, { topic = name, start = "earliest" })
+    kafka.connect = connect
+    assert(ok, r)
+    local _ <close> = r
+    assert.equal(2, #r:positions())
+    local seen = {}
+    try.until_true(10, function()
+      local m = r:poll(0.1)
+      if m then seen[m.partition] = true end
+      return seen[0] and seen[1] and seen[2]
+    end)
+  end)
+
   it("waits again after a loop was stopped", function()
     local r <close> = open { topic = topic(2) }
     for _ in r:messages() do r:stop() end

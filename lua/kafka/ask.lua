@@ -82,14 +82,15 @@ function ask.metadata(h, op, what, timeout, policy)
 end
 
 -- Leaders are looked up in what librdkafka knows: where one did not answer it must look again.
-local function refresh(h, topic)
+local function refresh(h, topic, seconds)
+  if seconds <= 0 then return nil end
   local function start(ticket, ms) return h.core:metadata(topic, ms, ticket) end
-  return h:request({ op = "metadata" }, REFRESH, start)
+  return h:request({ op = "metadata" }, math.min(REFRESH, seconds), start)
 end
 
 -- To librdkafka a partition without a leader, and a topic that may not be described, look as if they did not exist.
-local function found_missing(h, about, err)
-  local answer = err.name == "_UNKNOWN_PARTITION" and refresh(h, about.topic)
+local function found_missing(h, about, err, seconds)
+  local answer = err.name == "_UNKNOWN_PARTITION" and refresh(h, about.topic, seconds)
   local topic = answer and answer.topics[1]
   if not topic then return err end
   local denied = topic.err and topic.err.name == "TOPIC_AUTHORIZATION_FAILED"
@@ -112,10 +113,11 @@ function ask.watermarks(h, op, topic, partition, timeout)
   local about = { op = op, topic = topic, partition = partition }
   local function start(ticket, ms) return h.core:watermarks(topic, partition, ms, ticket) end
   return ask.again(h, about, timeout, function(seconds, attempt)
-    if attempt > 1 then refresh(h, topic) end
-    local answer, err = h:request(core.copy(about), seconds, start)
+    local till = now() + seconds
+    if attempt > 1 then refresh(h, topic, seconds / 2) end
+    local answer, err = h:request(core.copy(about), till - now(), start)
     if answer then return answer.earliest, answer.latest end
-    return nil, found_missing(h, about, err)
+    return nil, found_missing(h, about, err, till - now())
   end)
 end
 

@@ -1,4 +1,4 @@
--- What a consumer has fetched and not handed to its caller yet, and how far the caller has come. Pure: knows no client.
+-- What a consumer or a reader has fetched and not handed to its caller, and how far the caller has come. Pure: knows no client.
 --
 -- A message counts as handled when the caller asks for the next one, a batch likewise: so neither a crash nor a break nor an
 -- error skips what was in hand. When all that was fetched is handled, its positions count too: they also pass what holds no
@@ -78,13 +78,16 @@ function Backlog:ask()
   self.done, self.whole = self.at, false
 end
 
+---Whether the caller is done with all that was fetched.
+function Backlog:is_handled() return self.done >= self.n and not self.whole end
+
 ---Rows of the partitions of which something is handled: the next offset. Asking again does no harm.
 function Backlog:handled()
-  if self.done >= self.n and not self.whole then return self.moved end
+  if self:is_handled() then return self.moved end
   return behind(self.messages, 1, self.done)
 end
 
-local function other(row, topic, partition) return row.partition ~= partition or row.topic ~= topic end
+local function other(row, topic, partition) return partition and row.partition ~= partition or row.topic ~= topic end
 
 -- Keeps the messages of which keep(message, index) is true.
 local function filter(self, keep)
@@ -100,7 +103,8 @@ local function filter(self, keep)
   self.messages, self.done, self.at, self.n = kept, done, at, #kept
 end
 
----Forgets a partition: what is left of it, what of it is in hand, and how far it had come.
+---Forgets a partition, or all of a topic: what is left of it, what of it is in hand, and how far it had come.
+---@param partition integer|nil
 function Backlog:drop(topic, partition)
   filter(self, function(m) return other(m, topic, partition) end)
   local moved = {}

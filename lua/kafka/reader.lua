@@ -13,6 +13,7 @@
 
 local kafka = require "kafka"
 local args = require "kafka.args"
+local backlog = require "kafka.backlog"
 local Reader = require "kafka.reader.face"
 local handing = require "kafka.reader.handing"
 local options = require "kafka.reader.options"
@@ -23,6 +24,7 @@ local now, errors = kafka.now, kafka.errors
 local reader = {}
 
 local LOOK_UP = 2 -- seconds for one question about a partition, while the others wait
+local RENEW = 3600 -- seconds after which a commit is made again: brokers forget those that are older than a week, or a day
 local AGAIN = 1 -- seconds before what failed is tried again
 local REASON = 5 -- seconds that pictures get to show why a position does not exist
 local SETTLE = 3 -- seconds in which a broker that led hears of the new leader; known reasons shorten no wait below that
@@ -37,7 +39,7 @@ local function foreign(name, why)
   return errors.new { name = "_APPLICATION", op = "kafka.reader", message = name .. ": " .. why }
 end
 
--- What was kept of these partitions: partition -> offset.
+-- What was kept of these partitions: partition -> row.
 local function kept_of(self, topic, numbers, timeout)
   local rows, err = {}
   for i, number in ipairs(numbers) do rows[i] = { topic = topic, partition = number } end
@@ -52,7 +54,9 @@ local function kept_of(self, topic, numbers, timeout)
   for _, row in ipairs(rows) do
     local wrong = self.o.load and options.flaw(row)
     if wrong then return nil, foreign("offsets.load", "it must return " .. wrong) end
-    if row.topic == topic then kept[math.tointeger(row.partition)] = math.tointeger(row.offset) end
+    if row.topic == topic and row.offset then
+      kept[math.tointeger(row.partition)] = { offset = math.tointeger(row.offset), metadata = row.metadata }
+    end
   end
   return kept
 end
@@ -74,7 +78,9 @@ local function start_rows(self, topic, numbers, timeout)
     for _, row in ipairs(found) do at[row.partition] = row.offset or "latest" end -- nothing as late as that
   end
   local rows = {}
-  for i, number in ipairs(numbers) do rows[i] = { partition = number, offset = kept[number] or at[number] or place } end
+  for i, number in ipairs(numbers) do
+    rows[i] = { partition = number, offset = kept[number] and kept[number].offset or at[number] or place }
+  end
   return rows, kept
 end
 
@@ -91,7 +97,7 @@ local function begin(self, deadline)
   local o = self.o
   local there, why = self.k:topic(o.topics[1], left()) -- whether there is a cluster to watch
   if not there then return nil, why end
-  self.watch = self.k:watch { topics = o.topics, groups = o.group and { o.group }, every = o.every }
+  self.watch = self.k:watch { topics = o.topics, groups = o.group and { o.group }, every = o.every, wait = left() }
   for _, name in ipairs(o.topics) do
     local topic, err = self.k:topic(name, left())
     if not topic then return nil, err end
@@ -103,8 +109,8 @@ local function begin(self, deadline)
     ok, err = open(self, name, rows, left())
     if not ok then return nil, err end
     for _, p in ipairs(topic.partitions) do
-      local part = self.parts:find(name, p.partition)
-      part.isr, part.kept = p.isr, kept[p.partition]
+      local part, row = self.parts:find(name, p.partition), kept[p.partition] or {}
+      part.isr, part.kept, part.metadata = p.isr, row.offset, row.metadata
     end
   end
   return true
@@ -148,7 +154,7 @@ end
 local function keep(self)
   if not self.o.auto or self.sending or now() < self.due then return end
   self.due = now() + self.o.interval
-  local rows = self.parts:unkept(self.o.metadata)
+  local rows = self.parts:unkept(self.o.metadata, self.renew)
   if #rows == 0 then return end
   local ok, err
   if self.o.save then
@@ -208,6 +214,7 @@ end
 -- longer there (retention, compaction) says nothing. False comes with the offset that holds another, nil with an error.
 local function is_same(self, part, known)
   for _, was in pairs(known) do
+    if self.closed then return nil end
     local m, err = self.k:message(part.topic, part.partition, was.offset, LOOK_UP)
     if m and (m.key ~= was.key or m.value ~= was.value or m.timestamp ~= was.timestamp) then return false, was.offset end
     if not m and err.name ~= "OFFSET_OUT_OF_RANGE" then return nil, err end
@@ -267,10 +274,10 @@ end
 -- Looks at a partition that is in doubt.
 local function verify(self, part)
   local earliest, latest = self.k:watermarks(part.topic, part.partition, LOOK_UP)
-  if not earliest or not part.suspect then return end -- asked again a moment later; or sought meanwhile
+  if not earliest or not part.suspect or self.closed then return end -- asked again a moment later; or sought meanwhile
   if part.next > latest then return lose(self, part, part.next, part.suspect) end
   local same, at = is_same(self, part, part.anchors)
-  if not part.suspect then return end
+  if not part.suspect or self.closed then return end
   if same == false then return lose(self, part, part.next, ANOTHER:format(part.suspect, at), true) end
   if same then part.suspect = nil end
 end
@@ -289,6 +296,7 @@ local function appear(self, topic, count)
     return
   end
   self.later[topic] = count -- until it is done: also where Ctrl-C comes between
+  if now() >= self.till then return end
   local ok, err = open(self, topic, rows, LOOK_UP)
   if not ok then return self.k:tell(err) end
   self.later[topic] = nil
@@ -363,32 +371,46 @@ end
 -- Looks at the partitions that are in doubt or lost. Where their leaders do not answer that ends early, and the next time begins
 -- with the others: the caller waits.
 local function care(self, looks)
-  local list, till = table.move(self.parts.list, 1, #self.parts.list, 1, {}), now() + LOOK_UP
+  local list = table.move(self.parts.list, 1, #self.parts.list, 1, {})
   for i = 1, #list do
     local part = list[(self.first + i) % #list + 1]
     if looks and part.suspect then verify(self, part) end
     if part.lost then jump(self, part) end
     if self.closed then return end
-    if now() >= till then
+    if now() >= self.till then
       self.first = (self.first + i) % #list
       return
     end
   end
 end
 
--- All that is due between two messages.
+-- Partitions that the first picture shows and no change tells of: the brokers that were asked before knew of less.
+local function complete(self)
+  self.complete = true
+  for _, topic in ipairs(self.watch.picture.topics) do
+    local name, count = topic.name, #topic.partitions
+    if count > self.parts:count(name) and not (self.later[name] or self.gone[name]) then appear(self, name, count) end
+  end
+end
+
+-- All that is due between two messages. What asks the cluster begins within LOOK_UP: the caller waits.
 local function tend(self)
+  self.till = now() + LOOK_UP
   follow(self)
   if self.closed then return end
   if self.watch.pictures ~= self.pictures then
     self.pictures = self.watch.pictures
     self.parts:age()
+    if not self.complete then complete(self) end
   end
   local looks = now() >= self.look
   if looks then
     self.look = now() + AGAIN
-    for topic, count in pairs(self.later) do appear(self, topic, count) end
+    for topic, count in pairs(self.later) do
+      if not self.closed then appear(self, topic, count) end
+    end
   end
+  if self.closed then return end
   care(self, looks)
   if self.closed then return end
   keep(self)
@@ -404,7 +426,7 @@ local function understand(self, reading, err)
     for _, one in ipairs(self.parts.list) do
       if one.topic == reading.topic then doubt(one, "the cluster did not know the topic for a moment") end
     end
-  elseif err.action ~= "wait" and err.action ~= "retry" then
+  elseif err.action ~= "wait" and err.action ~= "retry" and err.name ~= "UNKNOWN" then -- that one old brokers say in transition
     return err
   end
   self.k:tell(err)
@@ -438,9 +460,10 @@ function reader.open(given)
     parts = parts.new(),
     gone = {}, -- topic that was deleted -> its parts
     later = {}, -- topic -> its number of partitions: some could not be taken up yet
-    held = nil, -- the batch that was fetched, `at` messages of which were handed out
-    at = 0,
-    hand = nil, -- the message or batch that is not handled yet
+    backlog = backlog.open(), -- what was fetched, how much of it was handed out, how much of that is handled
+    source = nil, -- the reading that it was fetched with
+    renew = o.group and RENEW or nil,
+    till = 0, -- when what asks the cluster is to stop, for now
     turn = 0, -- which reading comes next
     due = now() + o.interval, -- when to commit
     sending = false, -- whether a commit is on its way
@@ -448,6 +471,7 @@ function reader.open(given)
     first = 0, -- the partition before the one that is looked at first
     tended = now(), -- when that was last done which is due
     pictures = 0, -- of the cluster, so far
+    complete = false, -- whether the first one was compared with what is read
     trouble = nil, -- an error that the next call gives
     closed = false,
     fetch_options = { timeout = 0 },

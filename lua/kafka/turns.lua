@@ -20,7 +20,7 @@ local function leave(h, turn)
   end
 end
 
--- Whether a turn is over though it stands in the list: it was answered after its call had ended, or its coroutine was closed while it
+-- Whether a turn is over though it is in the list: it was answered after its call had ended, or its coroutine was closed while it
 -- waited.
 local function is_over(turn) return not turn.sent and (turn.done or coroutine.status(turn.owner) == "dead") end
 

@@ -12,6 +12,8 @@ local picture = require "kafka.picture"
 local now = core.now
 
 ---@class kafka.Watcher
+---@field picture kafka.Picture|nil the cluster as all changes that were found so far have made it
+---@field pictures integer how many pictures were taken
 ---@operator call: kafka.Change|nil
 local Watcher = {}
 Watcher.__index = Watcher
@@ -32,6 +34,7 @@ local watch_options = {
   internal = args.boolean,
   every = args.seconds,
   timeout = args.seconds,
+  wait = args.seconds,
   idle = args.seconds,
 }
 
@@ -89,6 +92,7 @@ local function taken(self, seen, began)
   self.unreachable, self.failures, self.answered_at = false, 0, now()
   self.pictures = self.pictures + 1
   local list, fast = news.step(self.state, seen, now())
+  self.picture = self.state.picture
   for _, change in ipairs(list) do tell(self, change) end
   self.due = fast and now() + math.min(self.every, FAST) or math.max(now(), began + self.every)
   tell_denied(self, seen.unclear)
@@ -99,11 +103,10 @@ local function are_all_down(self)
   return self.handle.all_down_at > self.answered_at and now() - self.taking.began >= ALL_DOWN
 end
 
--- One look: takes a picture where one is due, takes in what has come. True where `next` has something to return.
-local function look(self)
-  if self.queue[1] or is_over(self) then return true end
+-- Takes a picture where one is due, takes in what has come.
+local function step(self)
   if not self.taking then
-    if now() < self.due then return false end
+    if now() < self.due then return end
     self.taking = picture.begin(self.client, "watch", self.subject, self.timeout)
   end
   local taking = self.taking
@@ -114,17 +117,22 @@ local function look(self)
   elseif not self.unreachable and are_all_down(self) then
     unreachable(self, errors.new { name = "_ALL_BROKERS_DOWN", op = "watch", cause = self.handle:reason() })
   end
+end
+
+-- One look. True where `next` has something to return.
+local function look(self)
+  if not (self.queue[1] or is_over(self)) then step(self) end
   return self.queue[1] ~= nil or is_over(self)
 end
 
 -- The face -----------------------------------------------------------------------------------------------------------
 
----Watches a cluster. The first picture is taken before this returns: changes from then on are told.
+---Watches a cluster. The first picture is taken before this returns, where the cluster answers: changes from then on are told.
 ---@param client kafka.Client
 ---@param options table|nil topics, groups: names, a list of them each or one name (nil: all topics; no groups); internal
 ---  boolean: with all topics, also Kafka's own, whose names begin with "__" (default false); every seconds from one picture to
----  the next (default 1); timeout seconds that a picture may take (default 3); idle seconds without a change that end an
----  iteration (default: none)
+---  the next (default 1); timeout seconds that a picture may take (default 3); wait seconds to try for the first one (default:
+---  one attempt); idle seconds without a change that end an iteration (default: none)
 ---@return kafka.Watcher
 ---rd_kafka_metadata
 local function open(client, options)
@@ -139,6 +147,7 @@ local function open(client, options)
     timeout = o.timeout or TIMEOUT,
     idle = o.idle,
     state = news.new(),
+    picture = nil,
     queue = {}, -- changes that were not handed out yet
     taking = nil, -- the picture under way
     due = 0, -- when the next is
@@ -153,8 +162,13 @@ local function open(client, options)
   }, Watcher)
   local subject = { topics = names("topics", o.topics, args.topic_name), groups = names("groups", o.groups, args.group),
     internal = o.internal, controller = true }
-  self.subject = picture.of(client, "watch", subject, self.timeout)
-  self.handle:await(function() return look(self) or self.pictures + self.failures > 0 end, math.huge)
+  local wait = o.wait or math.huge
+  local deadline = now() + wait
+  self.subject = picture.of(client, "watch", subject, math.min(self.timeout, wait))
+  self.handle:await(function()
+    if not is_over(self) then step(self) end
+    return is_over(self) or self.pictures > 0 or not o.wait and self.failures > 0
+  end, deadline)
   return self
 end
 

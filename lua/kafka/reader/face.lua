@@ -10,6 +10,7 @@ local partitions = require "kafka.partition"
 local parts = require "kafka.reader.parts"
 local rows_of = require "kafka.rows"
 local show = require "kafka.show"
+local start = require "kafka.start"
 
 local now = core.now
 
@@ -94,12 +95,15 @@ function Reader:commit(metadata, timeout)
   timeout = seconds_of("commit", timeout, DEFAULT_TIMEOUT)
   if not self.keep_now then args.misuse("commit", "this reader has no group, and no offsets.save") end
   handing.settle(self)
-  return self.keep_now(self, self.parts:unkept(metadata or self.o.metadata), timeout)
+  return self.keep_now(self, self.parts:unkept(metadata or self.o.metadata, self.renew), timeout)
 end
 
 ---Where each partition stands: the next offset after what is handled.
 ---@return {topic: string, partition: integer, offset: integer|nil}[] no offset: the partition has had no leader yet
-function Reader:positions() return check(self, "positions").parts:positions() end
+function Reader:positions()
+  handing.sync(check(self, "positions"))
+  return self.parts:positions()
+end
 
 ---How many messages are not handled yet.
 ---@param timeout number|nil seconds for all (default 10)
@@ -110,6 +114,7 @@ function Reader:lag(timeout)
   timeout = seconds_of("lag", timeout, DEFAULT_TIMEOUT)
   local deadline = now() + timeout
   local total, list = 0, {}
+  handing.sync(self)
   for i, row in ipairs(self.parts:positions()) do
     local earliest, latest = self.k:watermarks(row.topic, row.partition, math.max(0, deadline - now()))
     if not earliest then
@@ -126,7 +131,12 @@ function Reader:lag(timeout)
   return total, lag_rows(list)
 end
 
----Goes on elsewhere in a partition. What was handed out counts as handled.
+local function not_read(topic, partition)
+  return errors.new { name = "_UNKNOWN_PARTITION", op = "seek", topic = topic, partition = partition,
+    message = "this reader does not read that partition" }
+end
+
+---Goes on elsewhere in a partition.
 ---@param topic string
 ---@param partition integer
 ---@param where "earliest"|"latest"|integer an offset, or -n for the last n
@@ -139,14 +149,14 @@ function Reader:seek(topic, partition, where, timeout)
   partition = math.tointeger(args.check("seek", "partition", partition, args.partition))
   args.check("seek", "offset", where, partitions.open_options.otherwise)
   timeout = seconds_of("seek", timeout, DEFAULT_TIMEOUT)
-  local part = self.parts:find(topic, partition)
-  if not part then
-    return nil, errors.new { name = "_UNKNOWN_PARTITION", op = "seek", topic = topic, partition = partition,
-      message = "this reader does not read that partition" }
-  end
-  handing.settle(self)
+  if not self.parts:find(topic, partition) then return nil, not_read(topic, partition) end
+  local to, wrong = start.resolve(self.k, topic, partition, where, { op = "seek", deadline = now() + timeout })
+  if not to then return nil, wrong end
+  -- Messages may have been handed out while that was looked up, and handlers run. From here on nothing waits.
+  local part = not self.closed and self.parts:find(topic, partition)
+  if not part then return nil, not_read(topic, partition) end
   local all = part.reading.all
-  local ok, err = all:seek(partition, where, timeout)
+  local ok, err = all:seek(partition, to)
   if ok then ok, err = all:resume(partition) end -- a lost position rests until it is left
   if not ok then return nil, err end
   handing.drop(self, topic, partition)
@@ -169,7 +179,8 @@ function Reader:close(timeout)
   self.closed = true
   local called, ok, err = true, true, nil
   if self.o.auto and not self.k.handles[1].core:forked() then
-    local rows = self.parts:unkept(self.o.metadata)
+    handing.sync(self)
+    local rows = self.parts:unkept(self.o.metadata, self.renew)
     called, ok, err = pcall(self.keep_now, self, rows, math.max(0, deadline - now()))
     if called and not ok then err.uncommitted = rows_of.shown(rows) end
   end

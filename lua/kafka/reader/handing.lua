@@ -12,41 +12,26 @@ local handing = {}
 
 local SLICE = 0.1 -- seconds: the longest wait between two looks at what is due
 
----What was handed out is handled: the caller asks for more.
-function handing.settle(self)
-  local hand = self.hand
-  if not hand then return end
-  self.hand = nil
-  if hand ~= self.held then -- a message, or a part of what is held
-    local part = not hand.n and self.parts:find(hand.topic, hand.partition)
-    if part then part.next = hand.offset + 1 end
-    if hand.n then self.parts:handled(hand.next) end
-    if self.at < self.held.n then return end
-  end
-  self.parts:handled(self.held.next) -- the ends of transactions behind its messages too
-  self.held = nil
+---Lets the partitions know what is handled of that which was fetched.
+function handing.sync(self)
+  if not self.source then return end
+  self.parts:handled(self.backlog:handled())
+  if not self.backlog:is_handled() then return end
+  self.source = nil
+  self.backlog:put({}, {})
 end
 
----Drops what was fetched of a partition, or of all partitions of a topic, and not handed out.
+---What was handed out is handled: the caller asks for more.
+function handing.settle(self)
+  self.backlog:ask()
+  handing.sync(self)
+end
+
+---Forgets what was fetched of a partition, or of all partitions of a topic; what of it was handled counts.
 ---@param partition integer|nil
 function handing.drop(self, topic, partition)
-  local rest = self.held
-  if not rest or rest.topic ~= topic then return end
-  local left = { n = 0, bytes = 0, next = {}, topic = topic }
-  local function stays(row) return partition and row.partition ~= partition end
-  for i = self.at + 1, rest.n do
-    if stays(rest[i]) then
-      left.n = left.n + 1
-      left[left.n] = rest[i]
-    end
-  end
-  for _, row in ipairs(rest.next) do
-    if stays(row) then table.insert(left.next, row) end
-  end
-  self.held, self.at = setmetatable(left, Batch), 0
-  if left.n > 0 then return end
-  self.parts:handled(left.next)
-  self.held = nil
+  handing.sync(self)
+  self.backlog:drop(topic, partition)
 end
 
 -- The next batch that is there, from each reading in turn.
@@ -63,7 +48,7 @@ local function fetch(self, o)
       if batch.n > 0 then
         self.turn = at
         self.parts:remember(batch, now())
-        return batch
+        return batch, reading
       end
       self.parts:handled(batch.next) -- only the ends of transactions
     else
@@ -73,82 +58,72 @@ local function fetch(self, o)
   end
 end
 
-local function stopped(self)
-  local trouble = self.trouble
+-- An error that was noted while nobody asked.
+local function trouble(self)
+  local err = self.trouble
   self.trouble = nil
-  if trouble then return trouble end
+  return err
+end
+
+local function stopped(self)
   for _, part in ipairs(self.parts.list) do
     if part.stopped then return part.stopped end
   end
 end
 
--- What is due, at most each 0.1 s: it may drop messages that are held.
+-- What is due, at most each 0.1 s: it may drop what was fetched.
 local function tend(self)
   self.tended = now()
+  handing.sync(self)
   self.tend(self)
 end
 
+-- Whether there is something to hand out: what was fetched earlier, after what is due; or a batch is fetched, and returned.
 local function refill(self, o, deadline)
+  if not self.backlog:is_empty() then
+    if now() - self.tended >= SLICE then tend(self) end
+    local err = trouble(self)
+    if err or self.closed then return false, err end
+    if not self.backlog:is_empty() then return true end
+  end
   while not self.closed do
     tend(self)
     if self.closed then break end
-    local batch, err = nil, stopped(self)
-    if not err then batch, err = fetch(self, o) end
-    if batch or err then return batch, err end
+    local batch, second = nil, trouble(self) or stopped(self)
+    if not second then batch, second = fetch(self, o) end
+    if batch then
+      handing.sync(self)
+      self.source = second
+      return batch
+    end
+    if second then return false, second end
     local left = deadline - now()
     if left <= 0 or self.stopping or self.closed then break end
     self.k:wait(math.min(left, SLICE))
   end
+  return false
 end
 
 local function one(self, seconds)
-  handing.settle(self)
-  if self.held and now() - self.tended >= SLICE then tend(self) end
-  if not self.held then
-    local batch, err = refill(self, self.fetch_options, now() + seconds)
-    if not batch or self.closed then return nil, err end
-    self.held, self.at = batch, 0
-  end
-  if self.closed then return nil end
-  self.at = self.at + 1
-  self.hand = self.held[self.at]
-  return self.hand
-end
-
--- What poll has left of a batch, as one, within the caller's limits; `at` is then its last message in the one that is held.
-local function rest_of(self, o)
-  local held, most, most_bytes = self.held, o.max or math.huge, o.max_bytes or math.huge
-  local rest, behind = { n = 0, bytes = 0, next = {}, topic = held.topic, eof = held.eof }, {}
-  for i = self.at + 1, held.n do
-    local m = held[i]
-    local bytes = #(m.key or "") + #(m.value or "")
-    if rest.n > 0 and (rest.n == most or rest.bytes + bytes > most_bytes) then break end
-    rest.n, rest.bytes = rest.n + 1, rest.bytes + bytes
-    rest[rest.n], behind[m.partition] = m, m.offset + 1
-  end
-  self.at = self.at + rest.n
-  if self.at == held.n then
-    rest.next = held.next
-    return setmetatable(rest, Batch), true
-  end
-  for partition, offset in pairs(behind) do
-    rest.next[#rest.next + 1] = { topic = held.topic, partition = partition, offset = offset }
-  end
-  return setmetatable(rest, Batch), false
+  self.backlog:ask()
+  local there, err = refill(self, self.fetch_options, now() + seconds)
+  if not there or self.closed then return nil, err end
+  if there ~= true then self.backlog:put(there, there.next) end
+  return self.backlog:next()
 end
 
 local function many(self, seconds, o)
-  handing.settle(self)
-  if self.held then
-    local rest, whole = rest_of(self, o)
-    self.hand = rest
-    if whole then self.held, self.at = rest, rest.n end
-    return rest
+  self.backlog:ask()
+  local there, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
+  if not there or self.closed then return nil, err end
+  if there ~= true then
+    self.backlog:put(nil, there.next)
+    return there
   end
-  local batch, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
-  if not batch or self.closed then return nil, err end
-  self.held, self.hand, self.at = batch, batch, batch.n
-  return batch
+  local batch, rows, bytes = self.backlog:rest(o.max or math.huge, o.max_bytes or math.huge)
+  batch.n, batch.bytes, batch.next, batch.topic = #batch, bytes, rows, self.source.topic
+  batch.eof = self.backlog:is_empty() and self.source.eof
+  return setmetatable(batch, Batch)
 end
 
 local function leave(self, ok, ...)
@@ -172,11 +147,10 @@ end
 ---@return kafka.Error|nil
 function handing.message(self, op, seconds)
   self.stopping = false
-  local held, at = self.held, self.at
-  if held and at < held.n and not self.asker and now() - self.tended < SLICE then -- the shortest way: nothing else is due
-    handing.settle(self)
-    self.at, self.hand = at + 1, held[at + 1]
-    return self.hand
+  local backlog = self.backlog
+  if not self.asker and not backlog:is_empty() and now() - self.tended < SLICE then -- the shortest way: nothing else is due
+    backlog:ask()
+    return backlog:next()
   end
   return alone(self, op, one, seconds)
 end

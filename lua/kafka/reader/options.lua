@@ -121,6 +121,7 @@ end
 ---@return string|nil
 function options.flaw(row)
   if type(row) ~= "table" then return "a row {topic, partition, offset}, got " .. core.show(row) end
+  if type(row.topic) ~= "string" then return "rows with a topic, got " .. core.show(row.topic) end
   if not args.partition.fits(row.partition) then return "rows with a partition, got " .. core.show(row.partition) end
   if row.offset == nil or args.offset.fits(row.offset) then return nil end
   return ("rows whose offset is one, or nil where nothing was saved, got %s for partition %d")

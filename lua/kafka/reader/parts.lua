@@ -1,6 +1,7 @@
 -- The partitions that a reader reads, and how far it is in each: what is handled, what of that is kept, by which messages the
 -- data is known. Bookkeeping only: nothing here asks anybody.
 
+local core = require "kafka.core"
 local show = require "kafka.show"
 
 local SILENCE = 0.5 -- seconds without a message: so long there is no leader when one dies
@@ -14,6 +15,8 @@ Parts.__index = Parts
 ---@field reading table {topic, all, eof}: what it is fetched with
 ---@field next integer|nil the next offset after what is handled; nil: not known before the partition has a leader
 ---@field kept integer|nil the offset that was last committed or saved
+---@field kept_at number|nil when that was done by this reader
+---@field metadata string|nil what was kept beside it
 ---@field last table|nil the last message that was fetched: {offset, key, value, timestamp}
 ---@field anchors table[] the same, earlier: when the last two pictures of the cluster were taken, and before the last silence.
 ---  By them the data is known again
@@ -78,12 +81,17 @@ function Parts:handled(rows)
 end
 
 ---What is handled and not kept yet.
+---@param renew number|nil seconds after which what was kept is to be kept again, with the metadata that stands beside it
 ---@return {topic: string, partition: integer, offset: integer, metadata: string|nil}[]
-function Parts:unkept(metadata)
-  local rows = {}
+function Parts:unkept(metadata, renew)
+  local rows, old = {}, core.now() - (renew or math.huge)
   for _, part in ipairs(self.list) do
+    local row = { topic = part.topic, partition = part.partition, offset = part.next, metadata = metadata }
     if part.next and part.next ~= part.kept then
-      rows[#rows + 1] = { topic = part.topic, partition = part.partition, offset = part.next, metadata = metadata }
+      rows[#rows + 1] = row
+    elseif part.next and renew and (not part.kept_at or part.kept_at < old) then
+      row.metadata = part.metadata
+      rows[#rows + 1] = row
     end
   end
   return rows
@@ -93,8 +101,15 @@ end
 function Parts:keep(rows)
   for _, row in ipairs(rows) do
     local part = self:find(row.topic, row.partition)
-    if part then part.kept = row.offset end
+    if part then part.kept, part.metadata, part.kept_at = row.offset, row.metadata, core.now() end
   end
+end
+
+---How many partitions of a topic there are.
+function Parts:count(topic)
+  local n = 0
+  for _ in pairs(self.topics[topic] or {}) do n = n + 1 end
+  return n
 end
 
 ---Remembers the last message of each partition in a batch, to know the data by.
