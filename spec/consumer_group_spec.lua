@@ -47,10 +47,7 @@ teardown(function()
   mock:close()
 end)
 
-local function committed(group, partition)
-  local k <close> = assert(kafka.connect { brokers = mock.brokers })
-  return assert(k:committed(group, { { topic = "first", partition = partition or 0 } }))[1].offset
-end
+local function committed(group, partition) return try.committed(mock.brokers, group, "first", partition) end
 
 -- Rows as text, in order.
 local function places(rows)

@@ -42,10 +42,7 @@ local function committed(c, partition)
 end
 
 -- What the group of a closed consumer has committed of partition 0.
-local function committed_by(group)
-  local k <close> = assert(kafka.connect { brokers = mock.brokers })
-  return assert(k:committed(group, { { topic = "first", partition = 0 } }))[1].offset
-end
+local function committed_by(group) return try.committed(mock.brokers, group, "first") end
 
 local function values(list)
   local found = {}

@@ -23,10 +23,7 @@ local function open(options)
   return assert(kafka.reader(options))
 end
 
-local function committed(group, name)
-  local k <close> = assert(kafka.connect { brokers = mock.brokers })
-  return assert(k:committed(group, { { topic = name, partition = 0 } }))[1].offset
-end
+local function committed(group, name) return try.committed(mock.brokers, group, name) end
 
 -- The connection that a reader makes while f runs.
 local function connection_of(f)
@@ -310,7 +307,7 @@ describe("a reader with care", function()
   it("counts its lag within the timeout, however many partitions there are", function()
     assert(mock:create_topic("care-lag", 60))
     local r <close> = open { topic = "care-lag" }
-    mock:rtt(0.05)
+    mock:rtt(0.2)
     local seconds, total, err = try.time(r.lag, r, 0.5)
     mock:rtt(0)
     try.failure("_TIMED_OUT", total, err)

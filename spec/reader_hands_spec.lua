@@ -24,10 +24,7 @@ local function open(options)
   return assert(kafka.reader(options))
 end
 
-local function committed(group, name)
-  local k <close> = assert(kafka.connect { brokers = mock.brokers })
-  return assert(k:committed(group, { { topic = name, partition = 0 } }))[1].offset
-end
+local function committed(group, name) return try.committed(mock.brokers, group, name) end
 
 local function nap(seconds)
   local till = kafka.now() + seconds

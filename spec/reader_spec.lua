@@ -31,10 +31,7 @@ local function read(reader, n)
   return list
 end
 
-local function committed(group, name, partition)
-  local k <close> = assert(kafka.connect { brokers = mock.brokers })
-  return assert(k:committed(group, { { topic = name, partition = partition or 0 } }))[1].offset
-end
+local function committed(group, name, partition) return try.committed(mock.brokers, group, name, partition) end
 
 describe("a reader", function()
   setup(function() mock = assert(kafka.mock { brokers = 3 }) end)

@@ -12,6 +12,8 @@ local ask = {}
 local now = core.now
 
 local READS = 1 -- seconds after which a new coordinator reads what was committed: see knows_nothing_yet
+local AT_ONCE = 16 -- questions under way together: each takes a thread while it lasts
+local GLANCE = 3 -- seconds for such questions: who does not answer holds the others up
 local REFRESH = 1 -- seconds for a look at the leaders between two attempts
 
 -- A broker that is paused keeps its connections and does not answer: the time of the call is cut, so that another attempt may go
@@ -119,6 +121,41 @@ function ask.watermarks(h, op, topic, partition, timeout)
     if answer then return answer.earliest, answer.latest end
     return nil, found_missing(h, about, err, till - now())
   end)
+end
+
+-- Asks about rows[from .. till] together.
+local function glance_at(h, op, rows, from, till, deadline, found)
+  local asked, left = {}, math.min(GLANCE, math.max(0, deadline - now()))
+  for i = from, till do
+    local row = rows[i]
+    asked[i] = h:begin({ op = op, topic = row.topic, partition = row.partition }, left, function(ticket, ms)
+      return h.core:watermarks(row.topic, row.partition, ms, ticket)
+    end) or false
+  end
+  h:await(function()
+    for i = from, till do
+      if asked[i] and not asked[i].answer then return false end
+    end
+    return true
+  end, now() + left)
+  for i = from, till do
+    local answer = asked[i] and h:result(asked[i])
+    found[i] = answer and { earliest = answer.earliest, latest = answer.latest } or false
+  end
+end
+
+---The ends of many partitions, asked together, each once.
+---@param rows {topic: string, partition: integer}[]
+---@param timeout number seconds
+---@return ({earliest: integer, latest: integer}|false)[] false for each that did not answer, or with an error
+---rd_kafka_query_watermark_offsets
+function ask.glance(h, op, rows, timeout)
+  local found, deadline = {}, now() + timeout
+  for from = 1, #rows, AT_ONCE do
+    if h.closed then break end
+    glance_at(h, op, rows, from, math.min(from + AT_ONCE - 1, #rows), deadline, found)
+  end
+  return found
 end
 
 local function about_rows(h, op, rows, timeout, start)

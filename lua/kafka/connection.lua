@@ -11,6 +11,8 @@ local generation = require "kafka.generation"
 local handle = require "kafka.handle"
 local log = require "kafka.log"
 local retry = require "kafka.retry"
+local rows_of = require "kafka.rows"
+local show = require "kafka.show"
 
 local now = core.now
 
@@ -24,6 +26,8 @@ local FRESH = 5 -- seconds within which all brokers have heard of a new topic
 
 -- A topic that is just coming to be is there in a moment. What asks the cluster asks again by itself.
 local coming = retry.policy { most = 0.2, actions = { wait = true } }
+
+local ends_rows = show.list { "topic", "partition", "earliest", "latest", show.maybe "err" }
 
 ---The fields of a connection.
 ---@param settings table<string, string> librdkafka's
@@ -194,6 +198,45 @@ function Connection:watermarks(topic, partition, timeout)
     earliest, latest = ask.watermarks(h, "watermarks", topic, partition, math.max(0, deadline - now()))
   until earliest or not self:is_early(latest.name, topic, deadline)
   return earliest, latest
+end
+
+---The ends of many partitions, asked together.
+---@param what string|{topic: string, partition: integer}[] a topic's name, for all its partitions; or rows
+---@param timeout number|nil seconds for all (default 10)
+---@return {topic: string, partition: integer, earliest: integer|nil, latest: integer|nil, err: kafka.Error|nil}[]|nil one that
+---  could not be asked has `err`
+---@return kafka.Error|nil
+---rd_kafka_query_watermark_offsets
+function Connection:ends(what, timeout)
+  check(self, "ends")
+  timeout = timeout_of("ends", timeout)
+  local deadline = now() + timeout
+  if type(what) ~= "table" then args.topic("ends", what) end
+  if type(what) == "table" then return self:ends_of("ends", rows_of.copy("ends", what, false), deadline) end
+  local topic, err = self:topic_for("ends", what, timeout)
+  if not topic then return nil, err end
+  local rows = {}
+  for i, p in ipairs(topic.partitions) do rows[i] = { topic = what, partition = p.partition } end
+  return self:ends_of("ends", rows, deadline)
+end
+
+---The same for another call of the library's, which its errors name.
+---@param deadline number
+function Connection:ends_of(op, rows, deadline)
+  local h = self.handles[1]
+  local found, list = ask.glance(h, op, rows, math.max(0, deadline - now())), {}
+  for i, row in ipairs(rows) do
+    local earliest, latest = found[i] and found[i].earliest, found[i] and found[i].latest
+    if not earliest and not self.closed then
+      earliest, latest = self:watermarks(row.topic, row.partition, math.max(0, deadline - now()))
+    end
+    list[i] = { topic = row.topic, partition = row.partition, earliest = earliest or nil, latest = earliest and latest or nil }
+    if not earliest then
+      list[i].err = latest or h:late({ op = op, topic = row.topic, partition = row.partition }, 0)
+      list[i].err.op = op
+    end
+  end
+  return ends_rows(list)
 end
 
 ---Waits until something may have come for this client: messages, answers, errors. For loops that look at several things in turn,

@@ -68,18 +68,17 @@ local function ranges_of(client, op, topic, only, deadline)
   if not only then
     for i, row in ipairs(found.partitions) do numbers[i] = row.partition end
   end
-  local ranges = {}
+  local rows, ranges = {}, {}
   for i, number in ipairs(numbers) do
     if not found:partition(number) then
       return nil, errors.new { name = "_UNKNOWN_PARTITION", op = op, topic = topic, partition = number,
         message = ("the topic has %d partitions, counted from 0"):format(#found.partitions) }
     end
-    local earliest, latest = client:watermarks(topic, number, left(deadline))
-    if not earliest then
-      latest.op = op
-      return nil, latest
-    end
-    ranges[i] = { partition = number, earliest = earliest, latest = latest, kept = {} }
+    rows[i] = { topic = topic, partition = number }
+  end
+  for i, at in ipairs(client:ends_of(op, rows, deadline)) do
+    if at.err then return nil, at.err end
+    ranges[i] = { partition = at.partition, earliest = at.earliest, latest = at.latest, kept = {} }
   end
   return ranges
 end

@@ -231,19 +231,16 @@ function group.lag(client, name, timeout)
     err.op = "lag"
     return nil, err
   end
-  local list, total = {}, 0
+  local list, total, kept = {}, 0, {}
   for _, row in ipairs(rows) do
-    if row.offset then
-      local earliest, latest = client:watermarks(row.topic, row.partition, math.max(0, deadline - core.now()))
-      if not earliest then
-        latest.op = "lag"
-        return nil, latest
-      end
-      -- What retention has taken can be read no more.
-      local lag = math.max(0, latest - math.max(row.offset, earliest))
-      total = total + lag
-      list[#list + 1] = { topic = row.topic, partition = row.partition, committed = row.offset, latest = latest, lag = lag }
-    end
+    if row.offset then kept[#kept + 1] = row end
+  end
+  for i, ends in ipairs(client:ends_of("lag", kept, deadline)) do
+    if ends.err then return nil, ends.err end
+    -- What retention has taken can be read no more.
+    local lag = math.max(0, ends.latest - math.max(kept[i].offset, ends.earliest))
+    total = total + lag
+    list[i] = { topic = ends.topic, partition = ends.partition, committed = kept[i].offset, latest = ends.latest, lag = lag }
   end
   if #list == 0 then
     return nil, errors.new { name = "_NO_OFFSET", op = "lag", message = "group " .. core.show(name) .. " has committed nothing" }

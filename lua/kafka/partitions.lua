@@ -2,6 +2,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local ask = require "kafka.ask"
 local errors = require "kafka.error"
 local feed = require "kafka.feed"
 local groups = require "kafka.group"
@@ -39,6 +40,35 @@ local function places_of(op, rows)
   return places
 end
 
+-- The same place for each partition; where it is what was committed, that of each, else the other.
+local function all_places(client, topic, o)
+  local places, rows = {}, {}
+  for i, p in ipairs(topic.partitions) do
+    places[p.partition], rows[i] = o.offset, { topic = topic.name, partition = p.partition }
+  end
+  if o.offset ~= "committed" then return places end
+  local kept, err = groups.committed(client, o.group, rows, math.max(0, o.deadline - core.now()))
+  if not kept then
+    err.op = o.op
+    return nil, err
+  end
+  for _, row in ipairs(kept) do places[row.partition] = row.offset or o.otherwise or "earliest" end
+  return places
+end
+
+-- The ends of those partitions whose place depends on them, asked for together: for many, one by one would take long.
+local function known_ends(client, topic, places, o)
+  local rows, ends = {}, {}
+  for _, p in ipairs(topic.partitions) do
+    local where = places[p.partition]
+    if where and p.leader and start.needs_ends(where) then rows[#rows + 1] = { topic = topic.name, partition = p.partition } end
+  end
+  if #rows < 2 then return nil end
+  local found = ask.glance(client.handles[1], o.op, rows, math.max(0, o.deadline - core.now()))
+  for i, row in ipairs(rows) do ends[row.partition] = found[i] or nil end
+  return ends
+end
+
 ---Opens all partitions of a topic for reading.
 ---@param client kafka.Client
 ---@param topic string
@@ -52,10 +82,15 @@ function partitions.open(client, topic, options)
   local places = o.offsets and places_of("partitions", o.offsets)
   local found, err = client:topic_for("partitions", topic, o.timeout)
   if not found then return nil, err end
+  if not places then
+    places, err = all_places(client, found, o)
+    if not places then return nil, err end
+  end
+  o.ends = known_ends(client, found, places, o)
   local numbers, offsets = {}, {}
   for _, row in ipairs(found.partitions) do
-    local where = o.offset
-    if places then where, places[row.partition] = places[row.partition], nil end
+    local where = places[row.partition]
+    places[row.partition] = nil
     if where then
       local n = #numbers + 1
       o.offset, numbers[n] = where, row.partition
@@ -63,7 +98,7 @@ function partitions.open(client, topic, options)
       if not offsets[n] then return nil, err end
     end
   end
-  local unknown = places and next(places)
+  local unknown = next(places)
   if unknown then
     return nil, errors.new { name = "_UNKNOWN_PARTITION", op = "partitions", topic = topic, partition = unknown,
       message = ("the topic has %d partitions, counted from 0"):format(#found.partitions) }

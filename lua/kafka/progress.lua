@@ -81,9 +81,13 @@ end
 function progress.lag(c, timeout)
   args.optional("lag", "timeout", timeout, args.seconds)
   local deadline = now() + (timeout or DEFAULT_TIMEOUT)
-  local rows, total = {}, 0
-  for i, part in ipairs { table.unpack(c.parts.list) } do
-    local earliest, latest = ask.watermarks(c.handle, "lag", part.topic, part.partition, math.max(0, deadline - now()))
+  local rows, total, list = {}, 0, { table.unpack(c.parts.list) }
+  local ends = ask.glance(c.handle, "lag", list, deadline - now())
+  for i, part in ipairs(list) do
+    local earliest, latest = ends[i] and ends[i].earliest, ends[i] and ends[i].latest
+    if not earliest then
+      earliest, latest = ask.watermarks(c.handle, "lag", part.topic, part.partition, math.max(0, deadline - now()))
+    end
     if not earliest then return nil, latest end
     local at = not c.closed and progress.position(c, part)
     if not at then at = part.start == LATEST and latest or earliest end

@@ -6,6 +6,12 @@ local args = require "kafka.args"
 
 local start = {}
 
+---Whether the ends must be known of a partition where this is to be its start.
+function start.needs_ends(what)
+  what = math.tointeger(what) or what
+  return what ~= "committed" and not (math.type(what) == "integer" and what >= 0)
+end
+
 -- librdkafka's number of the first offset there is. That one means the same whenever the partition is read; the end does not, so
 -- it must be asked.
 local BEGINNING = -2
@@ -35,7 +41,7 @@ end
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
 ---@param options table {op, committed, otherwise, deadline, leaderless}; op: what its errors name; committed fun(rows, seconds):
----  rows, for "committed"
+---  rows, for "committed"; ends: partition -> {earliest, latest} as far as they were asked for before
 ---@return integer|nil offset, or librdkafka's number of the first one where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
@@ -52,7 +58,9 @@ function start.resolve(client, topic, partition, what, options)
   what = math.tointeger(what) or what
   if math.type(what) == "integer" and what >= 0 then return what end
   if options.leaderless and what == "earliest" then return BEGINNING end
-  local earliest, latest = client:watermarks(topic, partition, left())
+  local known = options.ends and options.ends[partition]
+  local earliest, latest = known and known.earliest, known and known.latest
+  if not known then earliest, latest = client:watermarks(topic, partition, left()) end
   if not earliest then
     local err = latest
     if what == "earliest" and err.category == "cluster" and err.action == "wait" then return BEGINNING end

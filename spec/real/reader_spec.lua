@@ -77,8 +77,7 @@ end
 local function quote(text) return (text:gsub("%p", "%%%0")) end
 
 local function committed(group, name)
-  local k <close> = assert(kafka.connect(kind:with(cluster.brokers, { timeout = 20 })))
-  return assert(k:committed(group, { { topic = name, partition = 0 } }, 20))[1].offset
+  return try.committed(kind:with(cluster.brokers, { timeout = 20 }), group, name)
 end
 
 local function leader_of(name)

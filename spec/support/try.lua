@@ -88,6 +88,16 @@ function try.fill(brokers, topic, partition, values)
   try.produce_together(brokers, topic, values, { partitions = partitions })
 end
 
+---What a group has committed of a partition, as another client sees it.
+---@param options table|string of that client, or its brokers
+---@param partition integer|nil default 0
+---@return integer|nil
+function try.committed(options, group, topic, partition)
+  if type(options) == "string" then options = { brokers = options } end
+  local k <close> = assert(kafka.connect(options))
+  return assert(k:committed(group, { { topic = topic, partition = partition or 0 } }, 20))[1].offset
+end
+
 ---Takes the log for the time of f(): returns the lines, then what f returned.
 function try.logged(f)
   local lines, write = {}, kafka.log.write

@@ -243,16 +243,11 @@ function Topics:describe_topic(name, timeout)
   local deadline = call.deadline(op, timeout)
   local topic, err = self:topic_for(op, name, math.max(0, deadline - core.now()))
   if not topic then return nil, err end
-  local list = {}
+  local list, found = {}, ends.all(self, op, topic, deadline)
   for i, p in ipairs(topic.partitions) do
-    local row = { partition = p.partition, leader = p.leader, replicas = p.replicas, isr = p.isr }
-    local earliest, latest = ends.of(self, op, topic, p.partition, deadline)
-    if earliest then
-      row.earliest, row.latest = earliest, latest
-    else
-      row.err = latest
-    end
-    list[i] = row
+    local at = found[p.partition]
+    list[i] = { partition = p.partition, leader = p.leader, replicas = p.replicas, isr = p.isr, earliest = at.earliest,
+      latest = at.latest, err = at.err }
   end
   local entries, configs_err = configs.read(self, op, "topic", name, deadline)
   return setmetatable({ name = name, partitions = partitions_list(list), configs = entries and configs.changed(entries),

@@ -105,6 +105,13 @@ function Reader:positions()
   return self.parts:positions()
 end
 
+-- How many of these are known.
+local function known(ends)
+  local n = 0
+  for _, at in ipairs(ends) do n = n + (at.err and 0 or 1) end
+  return n
+end
+
 ---How many messages are not handled yet.
 ---@param timeout number|nil seconds for all (default 10)
 ---@return integer|nil
@@ -112,20 +119,21 @@ end
 function Reader:lag(timeout)
   check(self, "lag")
   timeout = seconds_of("lag", timeout, DEFAULT_TIMEOUT)
-  local deadline = now() + timeout
   local total, list = 0, {}
   handing.sync(self)
-  for i, row in ipairs(self.parts:positions()) do
-    local earliest, latest = self.k:watermarks(row.topic, row.partition, math.max(0, deadline - now()))
-    if not earliest then
-      latest.op = "lag"
-      if now() >= deadline then
-        latest.message = ("timed out after %g s, with the ends of %d of %d partitions"):format(timeout, i - 1, #self.parts.list)
+  local rows = self.parts:positions()
+  local ends = self.k:ends_of("lag", rows, now() + timeout)
+  for i, at in ipairs(ends) do
+    local err = at.err
+    if err then
+      if err.name == "_TIMED_OUT" then
+        err.message = ("timed out after %g s, with the ends of %d of %d partitions"):format(timeout, known(ends), #rows)
       end
-      return nil, latest
+      return nil, err
     end
-    local at = math.max(row.offset or earliest, earliest)
-    list[i] = { topic = row.topic, partition = row.partition, position = at, latest = latest, lag = math.max(0, latest - at) }
+    local position = math.max(rows[i].offset or at.earliest, at.earliest)
+    list[i] = { topic = at.topic, partition = at.partition, position = position, latest = at.latest,
+      lag = math.max(0, at.latest - position) }
     total = total + list[i].lag
   end
   return total, lag_rows(list)
