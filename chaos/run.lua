@@ -75,12 +75,18 @@ end
 
 local function act(cluster)
   local sandbox = cluster.sandbox
+  local notes <close> = assert(io.open(sandbox.folder .. "/faults.events", "w"))
+  notes:setvbuf "line"
   local writer = crew.start(sandbox, "writer", "writer", told(cluster))
   local witness = crew.start(sandbox, "witness", "witness", told(cluster))
   local readers = crew.readers(sandbox, told(cluster))
   readers:start()
   local scene = scenes.new {
-    cluster = cluster, topic = TOPIC, group = GROUP, readers = readers, session = row.session, say = say,
+    cluster = cluster, topic = TOPIC, group = GROUP, readers = readers, session = row.session,
+    say = function(words)
+      say(words)
+      notes:write(("fault %.6f %s\n"):format(machine.now(), words)) -- as the crew notes its events, by the same clock
+    end,
   }
   local play = stage.new()
   play:start(function()
