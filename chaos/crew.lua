@@ -3,6 +3,7 @@
 -- Must not know: what they do, nor what is judged by it.
 
 local machine = require "kafka.localcluster.machine"
+local stage = require "chaos.stage"
 
 local crew = {}
 
@@ -22,9 +23,19 @@ function crew.start(sandbox, name, program, given)
   return assert(sandbox:launch(name, command))
 end
 
----Asks a program to end in good order: "now", or once it has read all there is, "drained".
----@param when "now"|"drained"
-function crew.ask_to_stop(sandbox, name, when) assert(machine.replace(("%s/%s.stop"):format(sandbox.folder, name), when)) end
+local function await_end(process, seconds)
+  stage.await(seconds, "the end of " .. process.name, function() return process:state() == "ended" end)
+end
+
+---Within a task: asks a program to end in good order, and waits until it has.
+---@param when "now"|"drained" once it has read all there is
+---@param seconds number
+function crew.stop(sandbox, process, when, seconds)
+  assert(machine.replace(("%s/%s.stop"):format(sandbox.folder, process.name), when))
+  await_end(process, seconds)
+  local code, signal = process:exit()
+  if code ~= 0 or signal ~= 0 then error(("%s failed: %s"):format(process.name, process:last_words()), 0) end
+end
 
 ---@class kafka.chaos.Readers the reader's processes, one after the other
 ---@param sandbox kafka.localcluster.Sandbox
@@ -38,25 +49,19 @@ function Readers:start()
   self.count = self.count + 1
   -- By turns it commits by itself, and as the caller asks.
   self.given.commit = self.count % 2 == 1 and "auto" or "manual"
-  self.name = "reader-" .. self.count
-  self.process = crew.start(self.sandbox, self.name, "reader", self.given)
+  self.process = crew.start(self.sandbox, "reader-" .. self.count, "reader", self.given)
   return machine.now()
 end
 
 function Readers:kill()
   self.process:signal "sigkill"
-  self:ended(10)
+  await_end(self.process, 10)
 end
 
-function Readers:ended(seconds)
-  return assert(self.process:reach("ended", machine.now() + seconds), self.name .. " did not end")
-end
-
--- It ends in good order, unless the coordinator is away for longer than it waits for its last commit.
-function Readers:close()
-  crew.ask_to_stop(self.sandbox, self.name, "now")
-  self:ended(30)
-end
+---Lets it end in good order. Where the coordinator is away it waits for its last commit.
+---@param when "now"|"drained"|nil nil: now
+---@param seconds number|nil nil: 30
+function Readers:close(when, seconds) crew.stop(self.sandbox, self.process, when or "now", seconds or 30) end
 
 ---The events that a program has noted, in order: {kind, time, numbers and words...}.
 ---@return table[]

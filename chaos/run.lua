@@ -66,13 +66,6 @@ local function furnish(cluster)
   assert(k:committed(GROUP, { { topic = TOPIC, partition = 0 } }, 30))
 end
 
-local function ended(process, seconds)
-  local done = process:reach("ended", machine.now() + seconds)
-  if not done then error(("the %s did not end in %d s"):format(process.name, seconds), 0) end
-  local code, signal = process:exit()
-  if code ~= 0 or signal ~= 0 then error(("the %s failed: %s"):format(process.name, process:last_words()), 0) end
-end
-
 local function act(cluster)
   local sandbox = cluster.sandbox
   local notes <close> = assert(io.open(sandbox.folder .. "/faults.events", "w"))
@@ -94,15 +87,12 @@ local function act(cluster)
     stage.wait(FIRST)
     direct(play, scene, rows, plan.cards(seed, rows, PARTITIONS, BROKERS), machine.now() + minutes * 60)
     stage.wait(LAST)
+    say "no more faults: the writer ends, the reader reads what is left"
+    crew.stop(sandbox, writer, "now", 70)
+    readers:close("drained", 90)
+    crew.stop(sandbox, witness, "now", 30)
   end)
   play:run()
-  say "no more faults: the writer ends, the reader reads what is left"
-  crew.ask_to_stop(sandbox, "writer", "now")
-  ended(writer, 70)
-  crew.ask_to_stop(sandbox, readers.name, "drained")
-  ended(readers.process, 90)
-  crew.ask_to_stop(sandbox, "witness", "now")
-  ended(witness, 30)
   return scene, readers.count
 end
 

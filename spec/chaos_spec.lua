@@ -1,9 +1,12 @@
 -- What `make chaos` decides by: the plan that a seed draws, the verdict over messages and commits, the silence behind a fault,
--- and the tasks of a run. All of it without brokers.
+-- the crew's ends, and the tasks of a run. All of it without brokers.
 
+local uv = require "spec.support.luv" -- history.lua and crew.lua load it
+local crew = require "chaos.crew"
 local faults = require "chaos.faults"
 local history = require "chaos.history"
 local plan = require "chaos.plan"
+local process = require "kafka.localcluster.process"
 local show = require "chaos.show"
 local silence = require "chaos.silence"
 local stage = require "chaos.stage"
@@ -309,5 +312,46 @@ describe("the stage of make chaos", function()
     local ok, err = pcall(play.run, play)
     assert.is_false(ok)
     assert.matches("0.01 s were not enough for the moon", err, 1, true)
+  end)
+end)
+
+describe("the crew of make chaos", function()
+  local folder, programs
+
+  before_each(function() folder, programs = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/crew-XXXXXX")), {} end)
+  after_each(function()
+    for _, program in ipairs(programs) do
+      program:signal "sigkill"
+      program:reach("ended", math.huge)
+    end
+    os.execute("rm -rf " .. folder)
+  end)
+
+  -- A reader whose program is these words of a shell, in a folder of its own.
+  local function reader(words)
+    local sandbox = { folder = folder }
+    function sandbox.launch(_, name)
+      local program = assert(process.start { name = name, path = "/bin/sh", args = { "-c", words }, folder = folder,
+        log = ("%s/%s.log"):format(folder, name) })
+      programs[#programs + 1] = program
+      return program
+    end
+    local readers = crew.readers(sandbox, {})
+    readers:start()
+    return readers
+  end
+
+  local UNTIL_ASKED = "while [ ! -e reader-1.stop ]; do sleep 0.01; done; "
+
+  it("lets faults go on while a reader ends", function()
+    local readers = reader(UNTIL_ASKED .. "while [ ! -e resumed ]; do sleep 0.01; done")
+    local play = stage.new()
+    play:start(function() readers:close("now", 10) end)
+    play:start(function()
+      stage.wait(0.05)
+      io.open(folder .. "/resumed", "w"):close() -- as a fault that ends lets the coordinator answer
+    end)
+    play:run()
+    assert.same({ 0, 0 }, { readers.process:exit() })
   end)
 end)
