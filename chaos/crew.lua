@@ -7,6 +7,9 @@ local stage = require "chaos.stage"
 
 local crew = {}
 
+local SIGKILL = 9
+local LINES = 12 -- of a log: an error of Lua's, and from where it came
+
 local Readers = {}
 Readers.__index = Readers
 
@@ -23,6 +26,13 @@ function crew.start(sandbox, name, program, given)
   return assert(sandbox:launch(name, command))
 end
 
+-- How a process ended, and its last words.
+local function fate(process)
+  local code, signal = process:exit()
+  local how = signal ~= 0 and ("signal %d"):format(signal) or ("exit code %d"):format(code)
+  return ("%s, with %s; its log ends: %s"):format(process.name, how, process:last_words(LINES))
+end
+
 local function await_end(process, seconds)
   stage.await(seconds, "the end of " .. process.name, function() return process:state() == "ended" end)
 end
@@ -34,7 +44,7 @@ function crew.stop(sandbox, process, when, seconds)
   assert(machine.replace(("%s/%s.stop"):format(sandbox.folder, process.name), when))
   await_end(process, seconds)
   local code, signal = process:exit()
-  if code ~= 0 or signal ~= 0 then error(("%s failed: %s"):format(process.name, process:last_words()), 0) end
+  if code ~= 0 or signal ~= 0 then error("did not end in good order: " .. fate(process), 0) end
 end
 
 ---@class kafka.chaos.Readers the reader's processes, one after the other
@@ -53,15 +63,27 @@ function Readers:start()
   return machine.now()
 end
 
-function Readers:kill()
-  self.process:signal "sigkill"
-  await_end(self.process, 10)
+local function must_run(process)
+  if process:state() == "ended" then error("ended by itself: " .. fate(process), 0) end
 end
 
----Lets it end in good order. Where the coordinator is away it waits for its last commit.
+---That it has ended by itself is an error.
+function Readers:kill()
+  must_run(self.process)
+  self.process:signal "sigkill"
+  await_end(self.process, 10)
+  local _, signal = self.process:exit()
+  if signal ~= SIGKILL then error("ended by itself as it was to be killed: " .. fate(self.process), 0) end
+end
+
+---Lets it end in good order; that it does not, or has ended before, is an error. Where the coordinator is away it waits for its
+---last commit.
 ---@param when "now"|"drained"|nil nil: now
 ---@param seconds number|nil nil: 30
-function Readers:close(when, seconds) crew.stop(self.sandbox, self.process, when or "now", seconds or 30) end
+function Readers:close(when, seconds)
+  must_run(self.process)
+  crew.stop(self.sandbox, self.process, when or "now", seconds or 30)
+end
 
 ---The events that a program has noted, in order: {kind, time, numbers and words...}.
 ---@return table[]

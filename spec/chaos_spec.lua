@@ -341,6 +341,15 @@ describe("the crew of make chaos", function()
     return readers
   end
 
+  -- Within a task, as faults do it.
+  local function ends(readers, how)
+    local play = stage.new()
+    play:start(function() readers[how](readers) end)
+    return pcall(play.run, play)
+  end
+
+  local function await_end(readers) assert(readers.process:reach("ended", math.huge)) end
+
   local UNTIL_ASKED = "while [ ! -e reader-1.stop ]; do sleep 0.01; done; "
 
   it("lets faults go on while a reader ends", function()
@@ -353,5 +362,46 @@ describe("the crew of make chaos", function()
     end)
     play:run()
     assert.same({ 0, 0 }, { readers.process:exit() })
+  end)
+
+  it("takes a reader for killed, or closed, that ran until then", function()
+    local readers = reader "exec sleep 60"
+    assert.is_true(ends(readers, "kill"))
+    assert.same({ 0, 9 }, { readers.process:exit() })
+    assert.is_true(ends(reader(UNTIL_ASKED), "close"))
+  end)
+
+  it("fails for a reader that had ended by itself before, whatever its exit code, and says how", function()
+    for _, how in ipairs { "kill", "close" } do
+      local function told(program)
+        local readers = reader(program)
+        await_end(readers)
+        local ok, err = ends(readers, how)
+        assert.is_false(ok)
+        assert.matches("ended by itself: reader-1, with ", err, 1, true)
+        return err
+      end
+      assert.matches("exit code 3; its log ends: one | no memory", told "echo one; echo no memory; exit 3", 1, true)
+      assert.matches("exit code 0; its log ends: it wrote nothing", told "exit 0", 1, true)
+      assert.matches("signal 11; its log ends: reading", told "echo reading; kill -SEGV $$", 1, true)
+    end
+  end)
+
+  it("fails for a reader that ended by itself in the moment before the signal", function()
+    local readers = reader "exit 4"
+    await_end(readers)
+    function readers.process.state(self) -- once as it was a moment ago
+      self.state = nil
+      return "running"
+    end
+    local ok, err = ends(readers, "kill")
+    assert.is_false(ok)
+    assert.matches("ended by itself as it was to be killed: reader-1, with exit code 4", err, 1, true)
+  end)
+
+  it("fails for a reader that does not close in good order", function()
+    local ok, err = ends(reader(UNTIL_ASKED .. "echo the end; exit 5"), "close")
+    assert.is_false(ok)
+    assert.matches("did not end in good order: reader-1, with exit code 5; its log ends: the end", err, 1, true)
   end)
 end)
