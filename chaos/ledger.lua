@@ -47,11 +47,13 @@ end
 
 ---@param sandbox kafka.localcluster.Sandbox
 ---@param readers integer how many processes there were
+---@param faults integer how many came
 ---@param kept table see above
 ---@return kafka.chaos.Ledger
-function ledger.collect(sandbox, readers, kept)
+function ledger.collect(sandbox, readers, faults, kept)
   local writer, witness = crew.events(sandbox, "writer"), crew.events(sandbox, "witness")
   local found = {
+    faults = faults,
     acked = pick(writer, "acked", function(e)
       -- A broker that has the message from an earlier try may not say where.
       return { time = e.time, partition = e[1], number = e[2], offset = math.tointeger(e[3]) or -1 }

@@ -108,7 +108,7 @@ end
 -- Prints what became of all; returns why the run has failed.
 local function judge(cluster, scene, readers)
   local kept = ledger.kept(client_options(cluster), TOPIC, PARTITIONS, GROUP)
-  local found = ledger.collect(cluster.sandbox, readers, kept)
+  local found = ledger.collect(cluster.sandbox, readers, #scene.faults, kept)
   local figures, details = verdict.judge(found)
   local wrong = verdict.wrong(figures, row.duplicates)
   local read = {}

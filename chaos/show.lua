@@ -3,6 +3,7 @@
 local show = {}
 
 local figures = {
+  { "faults", "faults" },
   { "acknowledged", "messages acknowledged" },
   { "failed", "messages reported as failed" },
   { "stored", "messages stored" },
@@ -16,11 +17,13 @@ local figures = {
   { "misplaced", "at another offset than was told" },
   { "commits", "commits, by partition" },
   { "went_back", "commits that went back" },
-  { "out_of_date", "answers out of date about them" },
+  { "heard", "answers to the witness about them" },
+  { "out_of_date", "answers out of date" },
   { "read_again_though_committed", "committed and read again" },
   { "resets", "positions lost" },
   { "errors", "errors that the reader's caller got" },
   { "fatal", "errors after which the writer could do no more" },
+  { "idle", "partitions of which nothing was acknowledged" },
 }
 
 local function seconds(value) return value and ("%.2f"):format(value) or "-" end
@@ -30,7 +33,7 @@ local function seconds(value) return value and ("%.2f"):format(value) or "-" end
 ---@return string[]
 function show.figures(values, wrong)
   local marked, lines = {}, {}
-  for _, name in ipairs(wrong) do marked[name] = "  <- must be 0" end
+  for _, name in ipairs(wrong) do marked[name] = values[name] == 0 and "  <- must not be 0" or "  <- must be 0" end
   for i, row in ipairs(figures) do lines[i] = ("%-50s %8d%s"):format(row[2], values[row[1]], marked[row[1]] or "") end
   return lines
 end

@@ -4,6 +4,7 @@
 local verdict = {}
 
 ---@class kafka.chaos.Ledger
+---@field faults integer how many came
 ---@field acked { time: number, partition: integer, number: integer, offset: integer }[]
 ---@field failed integer reports of failure
 ---@field fatal integer how often the writer could do no more
@@ -22,8 +23,11 @@ local verdict = {}
 -- Figures that must be 0, in the order of the table.
 verdict.zeros = {
   "lost", "duplicated", "stored_out_of_order", "out_of_order", "skipped", "misplaced", "went_back",
-  "read_again_though_committed", "resets", "errors", "fatal",
+  "read_again_though_committed", "resets", "errors", "fatal", "idle",
 }
+
+-- Figures that must not be 0: a run without them has shown nothing.
+verdict.some = { "faults", "acknowledged", "stored", "read", "commits", "heard" }
 
 -- What brokers without idempotence cannot keep: a request to a broker that hangs is sent again, when it is given up, to
 -- the new leader, behind what went there meanwhile.
@@ -135,10 +139,10 @@ end
 ---@return string[] details of what should not be, the first few of each kind
 function verdict.judge(ledger)
   local figures, details, count = counter(5)
-  for _, names in ipairs { { "acknowledged", "stored", "read", "read_again", "commits", "out_of_date" }, verdict.zeros } do
+  for _, names in ipairs { verdict.some, { "read_again", "out_of_date" }, verdict.zeros } do
     for _, name in ipairs(names) do figures[name] = 0 end
   end
-  figures.failed, figures.fatal = ledger.failed, ledger.fatal
+  figures.faults, figures.failed, figures.fatal = ledger.faults, ledger.failed, ledger.fatal
   local at, there = stored(ledger.log, count)
   local all, was_read = statements(ledger), {}
   for i, reading in ipairs(ledger.readers) do
@@ -148,11 +152,13 @@ function verdict.judge(ledger)
     figures.resets, figures.errors = figures.resets + reading.resets, figures.errors + reading.errors
   end
   ascending(ledger.history, {}, "went_back", "taken by the cluster", count)
-  figures.commits = #ledger.history
+  figures.commits, figures.heard = #ledger.history, #ledger.witness
   heard(ledger, count)
+  local served = {}
   for _, m in ipairs(ledger.acked) do
     count "acknowledged"
     local p = m.partition
+    served[p] = true
     if not (there[p] and there[p][m.number]) then
       count("lost", "message %d of partition %d was acknowledged at offset %d and is not stored", m.number, p, m.offset)
     elseif not (was_read[p] and was_read[p][m.number]) then
@@ -162,16 +168,22 @@ function verdict.judge(ledger)
         m.offset, at[p][m.offset])
     end
   end
+  for p in pairs(ledger.log) do
+    if not served[p] then count("idle", "nothing of partition %d was acknowledged", p) end
+  end
   return figures, details
 end
 
 ---@param figures table<string, integer>
 ---@param duplicates boolean whether the brokers know no idempotence
----@return string[] names of figures that should be 0
+---@return string[] names of figures that should be 0, and of those that should not
 function verdict.wrong(figures, duplicates)
   local list = {}
   for _, name in ipairs(verdict.zeros) do
     if figures[name] ~= 0 and not (duplicates and not_without_idempotence[name]) then list[#list + 1] = name end
+  end
+  for _, name in ipairs(verdict.some) do
+    if figures[name] == 0 then list[#list + 1] = name end
   end
   return list
 end

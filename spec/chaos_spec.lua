@@ -54,7 +54,7 @@ end)
 
 -- One partition: messages 1 to n at offsets 0 to n - 1, acknowledged, stored, read by one process, committed and heard of.
 local function ledger(n)
-  local l = { acked = {}, failed = 0, fatal = 0, log = { [0] = {} }, history = {}, witness = {} }
+  local l = { faults = 1, acked = {}, failed = 0, fatal = 0, log = { [0] = {} }, history = {}, witness = {} }
   local first = { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 }
   l.readers = { first }
   for i = 1, n do
@@ -68,6 +68,9 @@ local function ledger(n)
   return l, first
 end
 
+-- So that nothing is judged by what the witness heard while they read.
+local function hears_late(l) l.witness = { { time = 99, asked = 98, partition = 0, offset = #l.log[0] } } end
+
 local function another(l, opening, from, to)
   local reading = { opening = opening, read = {}, committed = {}, resets = 0, errors = 0 }
   for offset = from, to do
@@ -77,7 +80,7 @@ local function another(l, opening, from, to)
   return reading
 end
 
--- Figures that are not 0, of those that must be.
+-- Figures that are not 0, of those that must be, and those that are 0 and must not be.
 local function wrong(l)
   local figures, details = verdict.judge(l)
   local found = {}
@@ -89,10 +92,37 @@ describe("the verdict of make chaos", function()
   it("finds nothing where nothing is wrong", function()
     local l = ledger(5)
     local figures, details = verdict.judge(l)
-    assert.same({ 5, 5, 5, 5, 0, 0 }, { figures.acknowledged, figures.stored, figures.read, figures.commits, figures.read_again,
-      figures.failed })
+    assert.same({ 5, 5, 5, 5, 5, 0, 0 }, { figures.acknowledged, figures.stored, figures.read, figures.commits, figures.heard,
+      figures.read_again, figures.failed })
     assert.same({}, details)
     assert.same({}, (wrong(l)))
+  end)
+
+  it("finds a run wrong in which nothing happened, on each generation", function()
+    local nothing = { faults = 0, acked = {}, failed = 9, fatal = 0, log = {}, history = {}, witness = {},
+      readers = { { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 } } }
+    assert.same({ faults = 0, acknowledged = 0, stored = 0, read = 0, commits = 0, heard = 0 }, (wrong(nothing)))
+    assert.equal(6, #verdict.wrong((verdict.judge(nothing)), true))
+  end)
+
+  it("finds a run wrong in which no fault came, nothing was committed, or the witness heard nothing", function()
+    local l = ledger(3)
+    l.faults = 0
+    assert.same({ faults = 0 }, (wrong(l)))
+    l = ledger(3)
+    l.history = {}
+    assert.equal(0, wrong(l).commits)
+    l = ledger(3)
+    l.witness = {}
+    assert.same({ heard = 0 }, (wrong(l)))
+  end)
+
+  it("counts partitions of which nothing was acknowledged", function()
+    local l = ledger(3)
+    l.log[1] = {}
+    local found, details = wrong(l)
+    assert.same({ idle = 1 }, found)
+    assert.same({ "idle: nothing of partition 1 was acknowledged" }, details)
   end)
 
   it("counts what was acknowledged and is not stored, or was never read", function()
@@ -132,7 +162,8 @@ describe("the verdict of make chaos", function()
     table.insert(first.read, { time = 9, partition = 0, offset = 1, number = 2 })
     assert.same({ out_of_order = 1 }, (wrong(l)))
     l, first = ledger(3)
-    first.committed, l.witness = {}, {}
+    first.committed = {}
+    hears_late(l)
     table.remove(first.read, 2)
     another(l, 20, 0, 2)
     assert.same({ skipped = 1 }, (wrong(l)))
@@ -152,7 +183,7 @@ describe("the verdict of make chaos", function()
 
   it("lets a restarted reader read again what was not committed, and nothing else", function()
     local l, first = ledger(5)
-    l.witness = {}
+    hears_late(l)
     for i = 5, 4, -1 do table.remove(first.committed, i) end
     another(l, 20, 3, 4)
     local figures = verdict.judge(l)
@@ -175,14 +206,14 @@ describe("the verdict of make chaos", function()
 
   it("counts commits that went back, by the cluster's own history and by what the reader says", function()
     local l = ledger(5)
-    l.witness = {}
+    hears_late(l)
     l.history[5].offset = 3
     local found, details = wrong(l)
     assert.same({ went_back = 1 }, found)
     assert.same({ "went back: taken by the cluster: 3 of partition 0, after 4" }, details)
     local first
     l, first = ledger(5)
-    l.witness = {}
+    hears_late(l)
     first.committed[5].offset = 3
     assert.same({ went_back = 1 }, (wrong(l)))
     l = ledger(5)
@@ -272,9 +303,12 @@ describe("the silence behind a fault", function()
 end)
 
 describe("the table of make chaos", function()
-  it("marks what must be 0, and counts faults with too long a silence", function()
-    local text = table.concat(show.figures((verdict.judge(ledger(2))), { "lost" }), "\n")
-    assert.matches("acknowledged and lost, or never read +0  <%- must be 0", text)
+  it("marks what must be 0 and what must not, and counts faults with too long a silence", function()
+    local figures = verdict.judge(ledger(2))
+    figures.lost, figures.commits = 1, 0
+    local text = table.concat(show.figures(figures, verdict.wrong(figures, false)), "\n")
+    assert.matches("acknowledged and lost, or never read +1  <%- must be 0", text)
+    assert.matches("commits, by partition +0  <%- must not be 0", text)
     local kinds = { { name = "a", limit = true }, { name = "b" } }
     local struck = { { kind = "a", leads = { 0, 1 }, coordinates = true, words = "a crash" }, { kind = "a" }, { kind = "b" } }
     local lines, over = show.faults(kinds, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
