@@ -17,8 +17,10 @@ local function pick(events, kind, make)
 end
 
 local function reading(events)
+  local opened = pick(events, "opened", function(e) return e.time end)
   return {
     opening = events[1] and events[1].time or math.huge,
+    opened = opened[1] or math.huge,
     read = pick(events, "read", function(e) return { time = e.time, partition = e[1], offset = e[2], number = e[3] } end),
     committed = pick(events, "committed", function(e) return { time = e.time, partition = e[1], offset = e[2] } end),
     resets = #pick(events, "reset", function(e) return e end),

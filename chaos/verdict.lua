@@ -15,6 +15,7 @@ local verdict = {}
 
 ---@class kafka.chaos.Reading
 ---@field opening number when it began
+---@field opened number when it knew where to begin in each partition; it has committed nothing before
 ---@field read { time: number, partition: integer, offset: integer, number: integer }[]
 ---@field committed { time: number, partition: integer, offset: integer }[] what it says it has committed
 ---@field resets integer how often it went on elsewhere
@@ -64,8 +65,9 @@ local function stored(log, count)
   return at, there
 end
 
--- What one process read: each message of a partition behind the one before, and none left out.
-local function follow(reading, at, committed, was_read, count)
+-- What one process read: from what was committed on, each message of a partition behind the one before, and none left out.
+-- committed: the highest offsets that it must have known of; reach: that it may have known of.
+local function follow(reading, at, committed, reach, was_read, count)
   local last = {}
   for _, m in ipairs(reading.read) do
     local p, before = m.partition, last[m.partition]
@@ -73,6 +75,9 @@ local function follow(reading, at, committed, was_read, count)
       count("out_of_order", "offset %d of partition %d was read behind offset %d", m.offset, p, before)
     elseif before and m.offset > before + 1 then
       count("skipped", "offset %d of partition %d was read next after offset %d", m.offset, p, before)
+    elseif not before and m.offset > (reach[p] or 0) then
+      count("skipped", "partition %d was read from offset %d on, though no more than %d was committed", p, m.offset,
+        reach[p] or 0)
     end
     if m.offset < (committed[p] or 0) then
       count("read_again_though_committed", "offset %d of partition %d was read though %d was committed before", m.offset, p,
@@ -90,21 +95,20 @@ end
 
 local function by_time(a, b) return a.time < b.time end
 
--- All that was said about commits, in the order in which it became known.
-local function statements(ledger)
+local function append(list, more) return table.move(more, 1, #more, #list + 1, list) end
+
+-- All that the readers said about commits, one process after the other.
+local function told_by(readers)
   local list = {}
-  for _, reading in ipairs(ledger.readers) do table.move(reading.committed, 1, #reading.committed, #list + 1, list) end
-  table.move(ledger.witness, 1, #ledger.witness, #list + 1, list)
-  table.sort(list, by_time)
+  for _, reading in ipairs(readers) do append(list, reading.committed) end
   return list
 end
 
--- The highest offsets that were known to be committed before a moment.
-local function known_before(list, time)
+-- The highest offsets of commits before a moment.
+local function highest_before(list, time)
   local highest = {}
   for _, c in ipairs(list) do
-    if c.time >= time then break end
-    raise(highest, c.partition, c.offset)
+    if c.time < time then raise(highest, c.partition, c.offset) end
   end
   return highest
 end
@@ -121,8 +125,7 @@ end
 -- The witness may hear what was true when it asked: compared with what the readers had told by then, and with what it heard
 -- before. Where it hears less and the commits have not gone back, a coordinator that was paused told what it knew.
 local function heard(ledger, count)
-  local told = {}
-  for _, reading in ipairs(ledger.readers) do table.move(reading.committed, 1, #reading.committed, #told + 1, told) end
+  local told = told_by(ledger.readers)
   table.sort(told, by_time)
   local known, i = {}, 1
   for _, c in ipairs(ledger.witness) do
@@ -144,10 +147,13 @@ function verdict.judge(ledger)
   end
   figures.faults, figures.failed, figures.fatal = ledger.faults, ledger.failed, ledger.fatal
   local at, there = stored(ledger.log, count)
-  local all, was_read = statements(ledger), {}
+  local said = append(told_by(ledger.readers), ledger.witness)
+  -- The cluster may take a commit before anybody is told: one of a reader that was killed meanwhile.
+  local taken = append(append({}, said), ledger.history)
+  local was_read = {}
   for i, reading in ipairs(ledger.readers) do
-    local known = known_before(all, reading.opening)
-    follow(reading, at, known, was_read, count)
+    local known = highest_before(said, reading.opening)
+    follow(reading, at, known, highest_before(taken, reading.opened), was_read, count)
     ascending(reading.committed, known, "went_back", ("told by reader %d"):format(i), count)
     figures.resets, figures.errors = figures.resets + reading.resets, figures.errors + reading.errors
   end

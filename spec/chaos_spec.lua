@@ -55,14 +55,14 @@ end)
 -- One partition: messages 1 to n at offsets 0 to n - 1, acknowledged, stored, read by one process, committed and heard of.
 local function ledger(n)
   local l = { faults = 1, acked = {}, failed = 0, fatal = 0, log = { [0] = {} }, history = {}, witness = {} }
-  local first = { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 }
+  local first = { opening = 0, opened = 0.5, read = {}, committed = {}, resets = 0, errors = 0 }
   l.readers = { first }
   for i = 1, n do
     l.acked[i] = { time = i, partition = 0, number = i, offset = i - 1 }
     l.log[0][i] = { offset = i - 1, number = i }
     first.read[i] = { time = i + 0.1, partition = 0, offset = i - 1, number = i }
     first.committed[i] = { time = i + 0.2, partition = 0, offset = i }
-    l.history[i] = { partition = 0, offset = i }
+    l.history[i] = { time = i + 0.15, partition = 0, offset = i }
     l.witness[i] = { time = i + 0.4, asked = i + 0.3, partition = 0, offset = i }
   end
   return l, first
@@ -72,7 +72,7 @@ end
 local function hears_late(l) l.witness = { { time = 99, asked = 98, partition = 0, offset = #l.log[0] } } end
 
 local function another(l, opening, from, to)
-  local reading = { opening = opening, read = {}, committed = {}, resets = 0, errors = 0 }
+  local reading = { opening = opening, opened = opening + 0.05, read = {}, committed = {}, resets = 0, errors = 0 }
   for offset = from, to do
     table.insert(reading.read, { time = opening + offset, partition = 0, offset = offset, number = offset + 1 })
   end
@@ -100,7 +100,7 @@ describe("the verdict of make chaos", function()
 
   it("finds a run wrong in which nothing happened, on each generation", function()
     local nothing = { faults = 0, acked = {}, failed = 9, fatal = 0, log = {}, history = {}, witness = {},
-      readers = { { opening = 0, read = {}, committed = {}, resets = 0, errors = 0 } } }
+      readers = { { opening = 0, opened = 0, read = {}, committed = {}, resets = 0, errors = 0 } } }
     assert.same({ faults = 0, acknowledged = 0, stored = 0, read = 0, commits = 0, heard = 0 }, (wrong(nothing)))
     assert.equal(6, #verdict.wrong((verdict.judge(nothing)), true))
   end)
@@ -193,6 +193,35 @@ describe("the verdict of make chaos", function()
     local found, details = wrong(l)
     assert.same({ read_again_though_committed = 1 }, found)
     assert.matches("offset 2 of partition 0 was read though 3 was committed before", details[1], 1, true)
+  end)
+
+  it("counts a process that begins behind what was committed, though another has read what it leaves out", function()
+    local function begins(offset, commits)
+      local l, first = ledger(5)
+      hears_late(l)
+      first.committed = {}
+      for i, time in ipairs(commits) do l.history[i].time = time end
+      another(l, 20, offset, 4)
+      return wrong(l)
+    end
+    local before = { 1, 2, 3, 40, 50 } -- the first three: 3 is committed
+    assert.same({}, (begins(3, before)))
+    assert.same({}, (begins(2, before))) -- nobody had heard of it
+    local found, details = begins(4, before)
+    assert.same({ skipped = 1 }, found)
+    assert.same({ "skipped: partition 0 was read from offset 4 on, though no more than 3 was committed" }, details)
+    assert.same({ skipped = 1 }, (begins(1, { 40, 40, 40, 40, 40 }))) -- nothing is committed: from the first on
+    assert.same({}, (begins(4, { 1, 2, 3, 20.02, 50 }))) -- one that was under way still came in time
+    assert.same({ skipped = 1 }, (begins(4, { 1, 2, 3, 20.06, 50 }))) -- what it has committed itself excuses nothing
+  end)
+
+  it("believes what a reader was told of a commit, also where the cluster's history knows nothing of it by then", function()
+    local l, first = ledger(5)
+    hears_late(l)
+    first.committed[5] = nil -- told of up to 4
+    for _, c in ipairs(l.history) do c.time = 50 end
+    another(l, 20, 4, 4)
+    assert.same({}, (wrong(l)))
   end)
 
   it("takes the witness's word for a commit, if it was heard before the reader began", function()
