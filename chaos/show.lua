@@ -16,6 +16,7 @@ local figures = {
   { "skipped", "skipped by a reader" },
   { "misplaced", "at another offset than was told" },
   { "commits", "commits, by partition" },
+  { "uncommitted", "partitions not committed to their end" },
   { "went_back", "commits that went back" },
   { "heard", "answers to the witness about them" },
   { "out_of_date", "answers out of date" },

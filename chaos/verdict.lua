@@ -23,7 +23,7 @@ local verdict = {}
 
 -- Figures that must be 0, in the order of the table.
 verdict.zeros = {
-  "lost", "duplicated", "stored_out_of_order", "out_of_order", "skipped", "misplaced", "went_back",
+  "lost", "duplicated", "stored_out_of_order", "out_of_order", "skipped", "misplaced", "went_back", "uncommitted",
   "read_again_though_committed", "resets", "errors", "fatal", "idle",
 }
 
@@ -137,6 +137,18 @@ local function heard(ledger, count)
   end
 end
 
+-- The last reader has read all and closed: each partition is committed to its end.
+local function finished(ledger, count)
+  local last = {}
+  for _, c in ipairs(ledger.history) do last[c.partition] = c.offset end
+  for p, list in pairs(ledger.log) do
+    local done, ending = last[p] or 0, #list > 0 and list[#list].offset + 1 or 0
+    if done ~= ending then
+      count("uncommitted", "the last commit of partition %d was %d, and its end is %d", p, done, ending)
+    end
+  end
+end
+
 ---@param ledger kafka.chaos.Ledger
 ---@return table<string, integer> figures
 ---@return string[] details of what should not be, the first few of each kind
@@ -159,6 +171,7 @@ function verdict.judge(ledger)
   end
   ascending(ledger.history, {}, "went_back", "taken by the cluster", count)
   figures.commits, figures.heard = #ledger.history, #ledger.witness
+  finished(ledger, count)
   heard(ledger, count)
   local served = {}
   for _, m in ipairs(ledger.acked) do

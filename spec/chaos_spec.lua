@@ -129,6 +129,7 @@ describe("the verdict of make chaos", function()
     local l, first = ledger(5)
     table.remove(l.log[0])
     table.remove(first.read)
+    table.remove(l.history)
     local found, details = wrong(l)
     assert.same({ lost = 1 }, found)
     assert.same({ "lost: message 5 of partition 0 was acknowledged at offset 4 and is not stored" }, details)
@@ -144,6 +145,7 @@ describe("the verdict of make chaos", function()
     local l, first = ledger(3)
     table.insert(l.log[0], { offset = 3, number = 2 })
     table.insert(first.read, { time = 9, partition = 0, offset = 3, number = 2 })
+    table.insert(l.history, { time = 9, partition = 0, offset = 4 })
     assert.same({ duplicated = 1 }, (wrong(l)))
     assert.same({}, verdict.wrong((verdict.judge(l)), true))
   end)
@@ -236,10 +238,10 @@ describe("the verdict of make chaos", function()
   it("counts commits that went back, by the cluster's own history and by what the reader says", function()
     local l = ledger(5)
     hears_late(l)
-    l.history[5].offset = 3
+    l.history[4].offset = 2
     local found, details = wrong(l)
     assert.same({ went_back = 1 }, found)
-    assert.same({ "went back: taken by the cluster: 3 of partition 0, after 4" }, details)
+    assert.same({ "went back: taken by the cluster: 2 of partition 0, after 3" }, details)
     local first
     l, first = ledger(5)
     hears_late(l)
@@ -248,6 +250,20 @@ describe("the verdict of make chaos", function()
     l = ledger(5)
     another(l, 20, 5, 4).committed[1] = { time = 21, partition = 0, offset = 4 }
     assert.same({ went_back = 1 }, (wrong(l)))
+  end)
+
+  it("counts partitions whose last commit is not their end", function()
+    local l = ledger(5)
+    for i = 5, 2, -1 do l.history[i] = nil end -- as of a reader that commits once and never again
+    local found, details = wrong(l)
+    assert.same({ uncommitted = 1 }, found)
+    assert.same({ "uncommitted: the last commit of partition 0 was 1, and its end is 5" }, details)
+    l = ledger(5)
+    l.log[1], l.acked[6] = { { offset = 0, number = 1 } }, { time = 6, partition = 1, number = 1, offset = 0 }
+    l.readers[1].read[6] = { time = 7, partition = 1, offset = 0, number = 1 }
+    assert.same({ uncommitted = 1 }, (wrong(l))) -- nothing of partition 1 was ever committed
+    table.insert(l.history, { time = 8, partition = 1, offset = 1 })
+    assert.same({}, (wrong(l)))
   end)
 
   it("counts answers out of date: less than was told before the question, or heard before", function()
