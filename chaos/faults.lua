@@ -82,6 +82,9 @@ local function killed(session) return session + 1.5 end
 
 local function paused(_, socket_timeout, held) return math.min(socket_timeout, held) + 1 end
 
+-- A reader begins anew also while a broker is away or pauses.
+local function returned(_, socket_timeout) return socket_timeout + 1 end
+
 local faults = {}
 
 faults.rows = {
@@ -96,8 +99,8 @@ faults.rows = {
   { name = "rolling restart", cards = 1, whole = true, run = rolling },
   { name = "election", cards = 2, whole = true, run = election },
   { name = "reassignment", cards = 1, whole = true, run = reassignment },
-  { name = "reader killed", cards = 3, hold = { 0, 3 }, run = another_reader "kill" },
-  { name = "reader closed", cards = 1, hold = { 0, 3 }, run = another_reader "close" },
+  { name = "reader killed", cards = 3, hold = { 0, 3 }, limit = returned, run = another_reader "kill" },
+  { name = "reader closed", cards = 1, hold = { 0, 3 }, limit = returned, run = another_reader "close" },
 }
 
 local function with_a_card(row)

@@ -3,8 +3,8 @@
 local kafka = require "kafka"
 local child = require "chaos.child"
 
-local EVERY = 0.5 -- seconds between two commits
 local given = child.given
+local every = tonumber(given.every) -- seconds between two commits
 local manual = given.commit == "manual"
 
 local function on_reset(row) child.note("reset", row.partition, row.from, row.to, row.reason) end
@@ -24,7 +24,7 @@ repeat
     topic = given.topic,
     group = given.group,
     commit = given.commit,
-    interval = not manual and EVERY or nil,
+    interval = not manual and every or nil,
     on_reset = on_reset,
     on_error = child.on_error,
     on_change = function(change) child.note("change", change) end,
@@ -33,11 +33,11 @@ repeat
 until r or child.stopping()
 
 child.note "opened"
-local due = kafka.now() + EVERY
+local due = kafka.now() + every
 local asked
 
 local function commit()
-  due = kafka.now() + EVERY
+  due = kafka.now() + every
   local ok, err = r:commit()
   if ok then note_commit(r:positions()) else child.note("trouble", err) end
 end

@@ -21,6 +21,7 @@ local verdict = require "chaos.verdict"
 
 local BROKERS, PARTITIONS, TOPIC, GROUP = 3, 4, "chaos", "chaos"
 local FIRST, LAST = 2, 3 -- seconds without a fault, at the start and at the end
+local EVERY = 0.5 -- seconds between two commits
 local SOCKET_TIMEOUT = 10 -- seconds, this client's default
 
 local function asked_for(name, default, convert, words)
@@ -54,7 +55,8 @@ end
 
 -- What the crew is told.
 local function told(cluster)
-  local all = { brokers = cluster.brokers, topic = TOPIC, group = GROUP, partitions = tostring(PARTITIONS), version = version }
+  local all = { brokers = cluster.brokers, topic = TOPIC, group = GROUP, partitions = tostring(PARTITIONS), version = version,
+    every = tostring(EVERY) }
   for name, value in pairs(settings) do all["set." .. name] = value end
   return all
 end
@@ -66,10 +68,12 @@ local function furnish(cluster)
   assert(k:committed(GROUP, { { topic = TOPIC, partition = 0 } }, 30))
 end
 
+-- What was done to the cluster, by how many readers, and the time in which the crew was to work without rest.
 local function act(cluster)
   local sandbox = cluster.sandbox
   local notes <close> = assert(io.open(sandbox.folder .. "/faults.events", "w"))
   notes:setvbuf "line"
+  local run = { from = machine.now(), partitions = PARTITIONS }
   local writer = crew.start(sandbox, "writer", "writer", told(cluster))
   local witness = crew.start(sandbox, "witness", "witness", told(cluster))
   local readers = crew.readers(sandbox, told(cluster))
@@ -87,13 +91,14 @@ local function act(cluster)
     stage.wait(FIRST)
     direct(play, scene, rows, plan.cards(seed, rows, PARTITIONS, BROKERS), machine.now() + minutes * 60)
     stage.wait(LAST)
+    run.till = machine.now()
     say "no more faults: the writer ends, the reader reads what is left"
     crew.stop(sandbox, writer, "now", 70)
     readers:close("drained", 90)
     crew.stop(sandbox, witness, "now", 30)
   end)
   play:run()
-  return scene, readers.count
+  return scene, readers.count, run
 end
 
 local function limit_of(kind, fault)
@@ -106,15 +111,15 @@ local function print_all(...)
 end
 
 -- Prints what became of all; returns why the run has failed.
-local function judge(cluster, scene, readers)
+local function judge(cluster, scene, readers, run)
   local kept = ledger.kept(client_options(cluster), TOPIC, PARTITIONS, GROUP)
   local found = ledger.collect(cluster.sandbox, readers, #scene.faults, kept)
   local figures, details = verdict.judge(found)
   local wrong = verdict.wrong(figures, row.duplicates)
   local read = {}
   for _, reading in ipairs(found.readers) do table.move(reading.read, 1, #reading.read, #read + 1, read) end
-  local measured = silence.measure(scene.faults, found.acked, read, found.history)
-  local lines, over = show.faults(rows, scene.faults, measured, limit_of)
+  local measured = silence.measure(scene.faults, found.acked, read, found.history, run)
+  local lines, over = show.faults(rows, scene.faults, measured, limit_of, EVERY)
   print_all(lines, show.figures(figures, wrong))
   if #details > 0 then print_all(details) end
   if #wrong > 0 then return "figures are wrong: " .. table.concat(wrong, ", ") end

@@ -64,9 +64,10 @@ local line = "%-26s %5s %8s %12s   %6s %8s %7s   %6s"
 ---@param faults kafka.chaos.Fault[]
 ---@param measured { acks: number|nil, messages: number|nil, commits: number|nil }[]
 ---@param limit_of fun(row: table, fault: kafka.chaos.Fault): number|nil for acknowledgements and messages
+---@param every number seconds between two commits, by which theirs may be longer
 ---@return string[] lines
 ---@return string[] over the faults that were followed by a longer silence than their limit
-function show.faults(rows, faults, measured, limit_of)
+function show.faults(rows, faults, measured, limit_of, every)
   local lines, over, by_name = { line:format("", "", "", "", "longest", "silence,", "seconds", "") }, {}, {}
   lines[2] = line:format("fault", "count", "leaders", "coordinators", "acks", "messages", "commits", "limit")
   for _, row in ipairs(rows) do
@@ -80,9 +81,9 @@ function show.faults(rows, faults, measured, limit_of)
   end
   for i, fault in ipairs(faults) do
     local m, limit = measured[i], limit_of(by_name[fault.kind], fault)
-    if limit and math.max(m.acks or 0, m.messages or 0) > limit then
-      over[#over + 1] = ("longer than %s s: acks %s, messages %s: %s"):format(seconds(limit), seconds(m.acks),
-        seconds(m.messages), fault.words)
+    if limit and math.max(m.acks or 0, m.messages or 0, (m.commits or 0) - every) > limit then
+      over[#over + 1] = ("longer than %s s, commits %s s: acks %s, messages %s, commits %s: %s"):format(seconds(limit),
+        seconds(limit + every), seconds(m.acks), seconds(m.messages), seconds(m.commits), fault.words)
     end
   end
   return lines, over

@@ -326,24 +326,62 @@ describe("the silence behind a fault", function()
     return list
   end
 
+  -- An event each second.
+  local function seconds(from, to)
+    local list = {}
+    for second = from, to do list[#list + 1] = second end
+    return list
+  end
+
+  -- A run of one partition that ends at 30.
+  local function measure(faults_of_it, acked, read, committed, partitions)
+    return silence.measure(faults_of_it, acked, read, committed, { from = 0, till = 30, partitions = partitions or 1 })
+  end
+
   it("lasts from the fault, and at most to the next one of the cluster", function()
-    local found = silence.measure({ { at = 10 }, { at = 20 } }, events(1, 9, 12, 13, 19, 24, 25), events(9, 11, 17, 19, 21, 22),
-      events(9, 18))
+    local acked, read = events(1, 9, 12, 13, 19, 24, 25, 30), events(9, 11, 17, 19, 21, 22, 30)
+    local found = measure({ { at = 10 }, { at = 20 } }, acked, read, events(9, 18, 29, 31))
     assert.same({ acks = 6, messages = 6, commits = 8 }, found[1])
-    assert.same({ acks = 4, messages = 1 }, found[2])
+    assert.same({ acks = 5, messages = 8, commits = 9 }, found[2])
   end)
 
-  it("is the longest of the partitions", function()
-    local acked = events(9, 11, 12)
-    for _, time in ipairs { 9, 15, 16 } do table.insert(acked, { time = time, partition = 1 }) end
-    assert.equal(5, silence.measure({ { at = 10 } }, acked, {}, {})[1].acks)
+  it("lasts to the end of the run where nothing comes any more, and all the time where nothing ever came", function()
+    local found = measure({ { at = 10 }, { at = 14 } }, events(9, 9.5), events(12), {})
+    assert.same({ acks = 4, messages = 2, commits = 4 }, found[1])
+    assert.same({ acks = 16, messages = 16, commits = 16 }, found[2])
+    assert.same({ acks = 1, messages = 1, commits = 20 }, measure({ { at = 10 } }, events(table.unpack(seconds(1, 40))),
+      events(table.unpack(seconds(1, 40))), events(9, 31))[1]) -- what comes when the reader ends shortens nothing
   end)
 
-  it("is not counted in messages while no reader is there, whose return counts from its start", function()
-    local found = silence.measure({ { at = 10 }, { at = 11, restarted = 14 } }, events(9, 12, 20), events(9, 10.5, 16, 17),
-      events(9, 10, 18))
-    assert.same({ acks = 8, messages = 1 }, found[1])
-    assert.same({ messages = 2 }, found[2])
+  it("is the longest of the partitions, of which one may be silent from the first on", function()
+    local acked = events(9, 11, 12, 30)
+    for _, time in ipairs { 9, 29, 30 } do table.insert(acked, { time = time, partition = 1 }) end
+    assert.equal(19, measure({ { at = 10 } }, acked, {}, {}, 2)[1].acks)
+    assert.equal(20, measure({ { at = 10 } }, events(table.unpack(seconds(1, 40))), {}, {}, 2)[1].acks)
+  end)
+
+  it("is not counted in messages and commits while no reader is there, whose return counts from its start", function()
+    local found = measure({ { at = 10 }, { at = 11, restarted = 14 } }, events(9, 12, 20, 30), events(9, 10.5, 16, 17, 30),
+      events(9, 10.25, 18, 20, 30))
+    assert.same({ acks = 10, messages = 13, commits = 10 }, found[1])
+    assert.same({ messages = 2, commits = 4 }, found[2])
+    local often = seconds(17, 30)
+    found = measure({ { at = 10 }, { at = 11, restarted = 14 } }, {}, events(9, 10.5, 16, table.unpack(often)),
+      events(9, 10.25, table.unpack(often)))
+    assert.same({ 1, 1 }, { found[1].messages, found[1].commits })
+  end)
+
+  it("is counted up to a reader's end, and from its return on: the end of a process excuses none that it caused", function()
+    local read = events(9, table.unpack(seconds(24, 30)))
+    local found = measure({ { at = 10 }, { at = 22, restarted = 23 } }, {}, read, events(9, 24))
+    assert.same({ 12, 12 }, { found[1].messages, found[1].commits })
+    assert.same({ messages = 1, commits = 1 }, found[2])
+  end)
+
+  it("of a reader's return lasts until the process is ended too, and to the end of the run where it never returns", function()
+    local found = measure({ { at = 2, restarted = 3 }, { at = 12, restarted = 14 } }, {}, events(1, 4, 11, 13), events(1))
+    assert.same({ messages = 1, commits = 9 }, found[1])
+    assert.same({ messages = 16, commits = 16 }, found[2])
   end)
 end)
 
@@ -356,12 +394,23 @@ describe("the table of make chaos", function()
     assert.matches("commits, by partition +0  <%- must not be 0", text)
     local kinds = { { name = "a", limit = true }, { name = "b" } }
     local struck = { { kind = "a", leads = { 0, 1 }, coordinates = true, words = "a crash" }, { kind = "a" }, { kind = "b" } }
-    local lines, over = show.faults(kinds, struck, { { acks = 3, messages = 1 }, { acks = 1 }, { messages = 9 } }, function(row)
-      return row and row.limit and 2.5
-    end)
-    assert.same({ "longer than 2.50 s: acks 3.00, messages 1.00: a crash" }, over)
-    assert.matches("^a +2 +2 +1 +3.00 +1.00 +%- +2.50$", lines[3])
+    local measured = { { acks = 3, messages = 1 }, { acks = 1, commits = 3 }, { messages = 9 } }
+    local function limit_of(row) return row and row.limit and 2.5 end
+    local lines, over = show.faults(kinds, struck, measured, limit_of, 0.5)
+    assert.same({ "longer than 2.50 s, commits 3.00 s: acks 3.00, messages 1.00, commits -: a crash" }, over)
+    assert.matches("^a +2 +2 +1 +3.00 +1.00 +3.00 +2.50$", lines[3])
     assert.matches("^b +1 +0 +0 +%- +9.00 +%- +%-$", lines[4])
+  end)
+
+  it("counts a silence in commits as those in acknowledgements and messages, each longer by the time between two", function()
+    local kinds, struck = { { name = "a", limit = true } }, { { kind = "a", words = "a crash" } }
+    local function over(commits)
+      local measured = { { acks = 1, messages = 1, commits = commits } }
+      local _, list = show.faults(kinds, struck, measured, function() return 2.5 end, 0.5)
+      return list
+    end
+    assert.same({}, over(3))
+    assert.same({ "longer than 2.50 s, commits 3.00 s: acks 1.00, messages 1.00, commits 3.01: a crash" }, over(3.01))
   end)
 end)
 
