@@ -122,11 +122,9 @@ local function judge(cluster, scene, readers, run)
   local lines, over = show.faults(rows, scene.faults, measured, limit_of, EVERY)
   print_all(lines, show.figures(figures, wrong))
   if #details > 0 then print_all(details) end
+  if #over > 0 then print_all(over) end
   if #wrong > 0 then return "figures are wrong: " .. table.concat(wrong, ", ") end
-  if #over > 0 then
-    print_all(over)
-    if strict then return "silence was longer than the limit" end
-  end
+  if #over > 0 and strict then return "silence was longer than the limit" end
 end
 
 local function main()
