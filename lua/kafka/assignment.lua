@@ -239,6 +239,15 @@ function Assignment:seek(part, offset)
   return apply(self, part)
 end
 
+---Goes on where it stands, anew.
+---@return true|nil
+---@return kafka.Error|nil
+function Assignment:renew(part)
+  part.start = self:position(part) or part.start
+  part.stopped = nil
+  return apply(self, part)
+end
+
 ---@param at integer|nil where it goes on later; nil: where it stands
 function Assignment:pause(part, at)
   if part.paused then return end

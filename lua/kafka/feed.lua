@@ -158,8 +158,11 @@ local function understand(self, raw)
   if not part then return nil end
   if raw.name == "_AUTO_OFFSET_RESET" then
     local at = self.inbox:position(self.topic, raw.partition)
-    if raw.offset and at and raw.offset ~= at then return nil end -- told of a position that a seek has left
-    return out_of_range(self, raw, raw.partition)
+    if not raw.offset or not at or raw.offset == at then return out_of_range(self, raw, raw.partition) end
+    -- Not of our position: librdkafka was ahead of it, behind what holds no message (markers of transactions, what compaction
+    -- took), and fetches no more; or this is of before a seek, which does no harm twice. The broker is to answer for our own.
+    local _, err = self:seek(raw.partition, at)
+    return err
   end
   local err = errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause(),
     user = self.handle.facts.user })

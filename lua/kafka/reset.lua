@@ -108,7 +108,12 @@ end
 ---@return kafka.Error|nil where nothing was committed and the policy is "error"
 function reset.apply(c, part, raw)
   local at = c.parts:position(part)
-  if raw.offset and at and raw.offset ~= at then return nil end -- of a position that a seek has left
+  if raw.offset and at and raw.offset ~= at then
+    -- Not of our position: librdkafka was ahead of it, behind what holds no message (markers of transactions, what compaction
+    -- took), and fetches no more; or this is of before a seek, which does no harm twice. The broker is to answer for our own.
+    local _, err = c.parts:renew(part)
+    return err
+  end
   local asked = raw.offset or at
   c.parts:halt(part)
   if asked then

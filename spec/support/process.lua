@@ -1,6 +1,6 @@
 -- POSIX for the specs: compiles process.c once a run and loads it. Programs that specs start load the same file.
---   fork() exit(code) kill(pid, signal) waitpid(pid) getpid() nap() entries(folder) interrupt_in(seconds) since_interrupt()
---   refuse_memory(n) allocated() interrupt_threads()
+--   fork() exit(code) kill(pid, signal) waitpid(pid) getpid() ask(port, request) nap() entries(folder) interrupt_in(seconds)
+--   since_interrupt() refuse_memory(n) allocated() interrupt_threads()
 
 local function load(file) return assert(package.loadlib(file, "luaopen_spec_process"))() end
 
