@@ -112,6 +112,27 @@ describe("what a consumer handed out", function()
     assert.equal("_ASSIGNMENT_LOST", consumed.problem(c, consumed.rows(c), mark).name)
   end)
 
+  it("stays where a broker that is behind denied the position for a moment", function()
+    local c <close> = open { on_reset = function(row) error(row.reason) end }
+    assert(c:assign { { topic = "two", partition = 0, offset = 0 } })
+    local n = 0
+    for _ in c:messages { to_end = true } do n = n + 1 end
+    assert.equal(10, n)
+    local part, denied, halt = c.parts:find("two", 0), false, c.parts.halt
+    c.parts.halt = function(...)
+      denied = true
+      return halt(...)
+    end
+    mock:fail("Fetch", "OFFSET_OUT_OF_RANGE")
+    try.until_true(10, function()
+      assert.is_nil(c:poll(0.05))
+      return denied and not part.doubt
+    end, "the denial, and the end of its doubt")
+    assert.same({ [0] = 10 }, rows_of(c))
+    consumed.rewind(c)
+    assert.equal(0, assert(c:poll(5)).offset)
+  end)
+
   it("is asked of the group where nobody knows whether it was committed", function()
     local c <close> = both()
     take_both(c)

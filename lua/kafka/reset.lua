@@ -77,7 +77,7 @@ local function look(c, part, doubt)
   local asked = doubt.offset
   if earliest and earliest <= asked and asked <= latest then
     part.doubt, part.rested = nil, now() + AGAIN
-    c.parts:seek(part, asked)
+    c.parts:renew(part) -- no seek: what was handed out before still counts
   elseif (earliest and asked < earliest or now() >= doubt.till) and not (c.trouble and c.reset_policy == "error") then
     part.doubt = nil
     jump(c, part, doubt.raw, asked, earliest, latest)
