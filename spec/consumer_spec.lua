@@ -512,6 +512,21 @@ describe("a seek", function()
     assert.equal(8, assert(c:poll(10)).offset)
   end)
 
+  it("to an offset that does not exist is told though a handler raised while the ends were looked up", function()
+    local told, looking, raised
+    local c <close> = reading { on_reset = function(row) told = row end, statistics_interval_ms = 20, on_stats = function()
+      if raised or not looking or not looking.doubts[1] then return end
+      raised = true
+      error("a handler", 0)
+    end }
+    looking = c
+    assert(c:seek("first", 0, 500))
+    mock:delay("ListOffsets", 1, 0.5)
+    try.until_true(10, function() return not pcall(c.poll, c, 0.1) end, "the handler's error")
+    assert.equal(0, assert(c:poll(10)).offset)
+    assert.same({ 500, 0 }, { told.from, told.to })
+  end)
+
   it("to an offset that does not exist stops there, where the policy is error", function()
     local c <close> = reading({ auto_offset_reset = "error" }, { topic = "first", partition = 0, offset = 500 })
     local err = try.failure("OFFSET_OUT_OF_RANGE", c:poll(10))

@@ -222,3 +222,47 @@ describe("partitions of which one has stopped at an offset that does not exist",
     assert.equal(1, told)
   end)
 end)
+
+describe("an offset that does not exist", function()
+  for _, count in ipairs { 1, 2 } do
+    it("is told by the next fetch where a handler raised before it could be told, of " .. count, function()
+      local cluster <close> = assert(kafka.mock { topics = { first = count } })
+      for p = 0, count - 1 do try.fill(cluster.brokers, "first", p, 5) end
+      local all, raised
+      local client <close> = assert(kafka.connect { brokers = cluster.brokers, statistics_interval_ms = 20, on_stats = function()
+        if raised or not all or not all.feed.parts[0].stopped then return end
+        raised = true
+        error("a handler", 0)
+      end })
+      all = assert(client:partitions("first"))
+      assert(all:seek(0, 50))
+      cluster:delay("ListOffsets", 1, 0.5)
+      try.until_true(10, function()
+        local ok, batch, err = pcall(all.fetch, all, { timeout = 0.1 })
+        assert.is_nil(err)
+        assert.is_true(not ok or not batch.eof or not all.feed.parts[0].stopped)
+        return not ok
+      end, "the handler's error")
+      local err = try.failure("OFFSET_OUT_OF_RANGE", all:fetch { timeout = 1 })
+      assert.same({ 0, 50, 0, 5 }, { err.partition, err.offset, err.earliest, err.latest })
+      assert(all:seek(0, 3))
+      local seen = 0
+      for _, m in ipairs(try.read_all(all)) do seen = seen + (m.partition == 0 and 1 or 0) end
+      assert.equal(2, seen)
+    end)
+  end
+
+  it("is told no more once it was left by a seek", function()
+    local cluster <close> = assert(kafka.mock { topics = { first = 2 } })
+    try.fill(cluster.brokers, "first", 0, 5)
+    local client <close> = assert(kafka.connect { brokers = cluster.brokers })
+    local all <close> = assert(client:partitions("first"))
+    assert(all:seek(0, 50))
+    local watermarks = client.watermarks
+    function client.watermarks() error("left", 0) end
+    try.until_true(10, function() return not pcall(all.fetch, all, { timeout = 0.1 }) end)
+    client.watermarks = watermarks
+    assert(all:seek(0, 3))
+    assert.equal(3, assert(all:fetch { timeout = 5 })[1].offset)
+  end)
+end)

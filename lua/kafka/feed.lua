@@ -40,6 +40,7 @@ local function open(client, h, topic)
     topic = topic,
     inbox = h.core:inbox(),
     parts = {}, -- partition -> {start, paused, stopped}
+    untold = {}, -- partition -> the error it has stopped with, until that is returned
     heard = now(), -- when something last came
     suspect = false, -- the topic was denied when last asked; see denial.lua
     denied = false, -- some partition was
@@ -108,6 +109,7 @@ function Feed:seek(partition, offset)
   local part = self.parts[partition]
   if part.assigned then unassign(self, partition) end
   part.start, part.stopped, part.assigned = offset, nil, false
+  self.untold[partition] = nil
   if part.paused then return true end
   return self:take_up(partition, offset)
 end
@@ -134,10 +136,11 @@ end
 local function out_of_range(self, raw, partition)
   local part = self.parts[partition]
   local asked = raw.offset or self:position(partition)
-  unassign(self, partition)
-  part.start, part.assigned = asked, false
   part.stopped = errors.from(raw, { op = "fetch", topic = self.topic, partition = partition, offset = asked,
     name = "OFFSET_OUT_OF_RANGE", code = 1, message = ("offset %d does not exist; seek to one that does"):format(asked) })
+  self.untold[partition] = part.stopped
+  unassign(self, partition)
+  part.start, part.assigned = asked, false
   return part.stopped
 end
 
@@ -205,6 +208,21 @@ local function wait(self, o, deadline)
   return batch, err
 end
 
+-- The error of a partition that has stopped. A single one has nothing else to give. Of several each is told once, since the
+-- others go on; by the next fetch where the one that met it was left by an error of a handler, or by Ctrl-C.
+local function stopped(self, only)
+  if only then return self.parts[only].stopped end
+  local _, err = next(self.untold)
+  return err
+end
+
+-- What there is to return: what a partition has stopped with, else what comes.
+local function look(self, o, deadline, only)
+  local err = stopped(self, only)
+  if err then return nil, err end
+  return wait(self, o, deadline)
+end
+
 -- Whether a partition that has stopped goes on, since its offset exists.
 local function goes_on(self, err, seconds)
   local part = self.parts[err.partition]
@@ -221,17 +239,17 @@ function Feed:fetch(options, only)
   local o = args.fields("fetch", options, fetch_options)
   o.columns = message.columns("fetch", o.columns)
   self.client:serve()
-  -- A single partition that has stopped has nothing else to give; of several, the others go on.
-  local stopped = only and self.parts[only].stopped
-  if stopped and not goes_on(self, stopped, o.timeout or DEFAULT_TIMEOUT) then return nil, stopped end
   local batch, err
   denial.retry(self)
   self.no = nil
   local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   repeat
-    batch, err = wait(self, o, deadline)
+    batch, err = look(self, o, deadline, only)
   until not (err and err.name == "OFFSET_OUT_OF_RANGE" and goes_on(self, err, deadline - now()))
-  if err then return nil, err end
+  if err then
+    if self.untold[err.partition] == err then self.untold[err.partition] = nil end
+    return nil, err
+  end
   if self.closed or self.handle.closed then return nil, closed_meanwhile(self, "fetch") end
   if not batch then batch = { n = 0, bytes = 0, next = {} } end
   err = denial.last(self, batch.n == 0)
