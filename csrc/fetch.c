@@ -55,7 +55,7 @@ static void plan_nothing(lk_inbox *b) {
 /* Decides how far a take goes, and plans it: one message at least where there is one, and none past max_bytes after the
  * first. */
 static span measure(lua_State *L, lk_inbox *b, size_t max_bytes, size_t max_count) {
-  if (b->at == b->n) b->at = b->n = 0;
+  lk_inbox_close_up(b);
   span s = {.end = b->at, .count = 0, .bytes = 0, .error = false};
   cursor c = {NULL, 0, NULL};
   plan_nothing(b);

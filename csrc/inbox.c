@@ -84,7 +84,11 @@ static int inbox_gc(lua_State *L) {
 
 static int inbox_tostring(lua_State *L) {
   lk_inbox *b = lk_class_check(L, 1, &inbox_class);
-  lua_pushfstring(L, "kafka.inbox (%s)", b->child.client ? "open" : "closed");
+  if (!b->child.client) {
+    lua_pushliteral(L, "kafka.inbox (closed)");
+  } else {
+    lua_pushfstring(L, "kafka.inbox (open, %I held, room for %I)", (LUAI_UACINT)(b->n - b->at), (LUAI_UACINT)b->cap);
+  }
   return 1;
 }
 
@@ -222,6 +226,14 @@ static int inbox_position(lua_State *L) {
 }
 
 /* ---- messages from librdkafka ---- */
+
+void lk_inbox_close_up(lk_inbox *b) {
+  size_t left = b->n - b->at;
+  if (b->at == 0 || b->at < left) return;
+  memmove(b->held, b->held + b->at, left * sizeof *b->held);
+  b->at = 0;
+  b->n = left;
+}
 
 static void make_room(lua_State *L, lk_inbox *b) {
   if (b->cap - b->n >= CHUNK) return;

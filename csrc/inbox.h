@@ -41,6 +41,10 @@ lk_entry *lk_inbox_entry(lk_inbox *b, const rd_kafka_message_t *m);
 /* Frees held[i]. */
 void lk_inbox_drop(lk_inbox *b, size_t i);
 
+/* Moves what is held to the front, where that is no more than what was taken since: each message is moved once at most for one
+ * that was taken. */
+void lk_inbox_close_up(lk_inbox *b);
+
 /* Asks librdkafka for more, one partition after the other; false where none has anything now. */
 bool lk_inbox_refill(lua_State *L, lk_inbox *b);
 
