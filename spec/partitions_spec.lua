@@ -223,6 +223,29 @@ describe("partitions of which one has stopped at an offset that does not exist",
   end)
 end)
 
+describe("a partition that may not be read", function()
+  it("is an error of each fetch until it may, and is read from where it stood", function()
+    local cluster <close> = assert(kafka.mock { topics = { first = 2 } })
+    try.fill(cluster.brokers, "first", 0, 5)
+    local client <close> = assert(kafka.connect { brokers = cluster.brokers })
+    local all <close> = assert(client:partitions("first"))
+    assert(all:pause(1))
+    assert.equal(2, assert(all:fetch { timeout = 5, max_messages = 2 }).n)
+    assert(all:seek(0, 2))
+    local NO = "TOPIC_AUTHORIZATION_FAILED"
+    cluster:fail("Fetch", NO, NO)
+    for _ = 1, 2 do
+      local err = try.failure(NO, all:fetch { timeout = 5 })
+      assert.same({ "first", 0, "security", "fix" }, { err.topic, err.partition, err.category, err.action })
+      assert.is_false(all.feed.parts[0].assigned) -- librdkafka tells it once: so the next fetch begins anew
+      assert.equal(2, all:position(0))
+    end
+    local seen = {}
+    for i, m in ipairs(assert(all:fetch { timeout = 10 })) do seen[i] = m.offset end
+    assert.same({ 2, 3, 4 }, seen)
+  end)
+end)
+
 describe("an offset that does not exist", function()
   for _, count in ipairs { 1, 2 } do
     it("is told by the next fetch where a handler raised before it could be told, of " .. count, function()

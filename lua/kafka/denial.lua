@@ -1,5 +1,5 @@
--- Partitions that may not be read: an error of every fetch, where librdkafka tells it once or not at all. A feed lends its
--- parts; here is what becomes of them.
+-- Partitions that may not be read: an error of every fetch, where librdkafka tells it once or not at all. Notes it in what a feed
+-- or a consumer lends, and asks the cluster; reads, stops and takes up nothing itself.
 
 local core = require "kafka.core"
 local errors = require "kafka.error"
@@ -13,24 +13,27 @@ local LOOK_TIME = 5 -- seconds that this may take
 
 local DENIED = "TOPIC_AUTHORIZATION_FAILED"
 
----An error of a partition: a denial, which librdkafka will not repeat, gives the partition up until the next fetch.
+---An error of a partition.
 ---@param feed table
 ---@param err kafka.Error
+---@return boolean whether it is a denial: the partition is not read until the next fetch
 function denial.note(feed, err)
-  if err.name ~= DENIED then return end
-  local part = feed.parts[err.partition]
-  part.denial = err
+  if err.name ~= DENIED then return false end
+  feed.parts[err.partition].denial = err
   feed.denied = true
-  feed:give_up(err.partition)
+  return true
 end
 
----Takes up again what was denied.
-function denial.retry(feed)
-  if not feed.denied then return end
+---The partitions that were given up by a denial.
+---@return integer[]
+function denial.given_up(feed)
+  local list = {}
+  if not feed.denied then return list end
   for partition, part in pairs(feed.parts) do
     local waits = part.denial and not part.assigned
-    if waits and not part.paused and not part.stopped then feed:take_up(partition, part.start) end
+    if waits and not part.paused and not part.stopped then list[#list + 1] = partition end
   end
+  return list
 end
 
 ---After a fetch: the denial of a partition that has not been heard of since, where the fetch has brought nothing.

@@ -67,16 +67,8 @@ local function unassign(self, partition)
   self.inbox:drop(self.topic, partition)
 end
 
----Reads no more of a partition until it is taken up: at the position where it stands.
-function Feed:give_up(partition)
-  local part = self.parts[partition]
-  part.start = self:position(partition)
-  if part.assigned then unassign(self, partition) end
-  part.assigned = false
-end
-
----Assigns a partition that is known and not assigned.
-function Feed:take_up(partition, offset)
+-- Assigns a partition that is known and not assigned.
+local function take_up(self, partition, offset)
   local ok, err = assign(self, partition, offset)
   self.parts[partition].assigned = ok or false
   if not ok then return nil, err end
@@ -88,12 +80,7 @@ function Feed:add(partition, start)
   -- Known first, so that close gives back what an error half way leaves.
   self.parts[partition] = { start = start, assigned = true, place = { topic = self.topic, partition = partition } }
   self.handle.taken[self.topic .. "\0" .. partition] = true
-  return self:take_up(partition, start)
-end
-
--- Another coroutine may have closed this feed while the caller waited.
-local function closed_meanwhile(self, op)
-  return errors.new { name = "_DESTROY", op = op, topic = self.topic, message = "it was closed meanwhile" }
+  return take_up(self, partition, start)
 end
 
 ---The next offset to be handed out, or the number of the named position it starts from.
@@ -101,6 +88,19 @@ function Feed:position(partition)
   local part = self.parts[partition]
   if not part.assigned then return part.start end
   return self.inbox:position(self.topic, partition) or part.start
+end
+
+-- Reads no more of a partition until it is taken up: at the position where it stands.
+local function give_up(self, partition)
+  local part = self.parts[partition]
+  part.start = self:position(partition)
+  if part.assigned then unassign(self, partition) end
+  part.assigned = false
+end
+
+-- Another coroutine may have closed this feed while the caller waited.
+local function closed_meanwhile(self, op)
+  return errors.new { name = "_DESTROY", op = op, topic = self.topic, message = "it was closed meanwhile" }
 end
 
 ---Goes on at `offset` with the next fetch.
@@ -111,13 +111,13 @@ function Feed:seek(partition, offset)
   part.start, part.stopped, part.assigned = offset, nil, false
   self.untold[partition] = nil
   if part.paused then return true end
-  return self:take_up(partition, offset)
+  return take_up(self, partition, offset)
 end
 
 function Feed:pause(partition)
   local part = self.parts[partition]
   if part.paused then return true end
-  self:give_up(partition)
+  give_up(self, partition)
   part.paused = true
   return true
 end
@@ -127,7 +127,7 @@ function Feed:resume(partition)
   if not part.paused then return true end
   part.paused = false
   if part.stopped then return true end
-  return self:take_up(partition, part.start)
+  return take_up(self, partition, part.start)
 end
 
 -- Errors of a partition ----------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ local function understand(self, raw)
   end
   local err = errors.from(raw, { op = "fetch", topic = self.topic, partition = raw.partition, cause = self.handle:cause(),
     user = self.handle.facts.user })
-  denial.note(self, err)
+  if denial.note(self, err) then give_up(self, raw.partition) end -- librdkafka will not repeat it
   return err
 end
 
@@ -240,7 +240,7 @@ function Feed:fetch(options, only)
   o.columns = message.columns("fetch", o.columns)
   self.client:serve()
   local batch, err
-  denial.retry(self)
+  for _, partition in ipairs(denial.given_up(self)) do take_up(self, partition, self.parts[partition].start) end
   self.no = nil
   local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   repeat
