@@ -1,6 +1,7 @@
 -- What differs between the generations of Kafka here: a row each.
 -- session: seconds after which a silent broker is replaced, as kafka.localcluster sets it. client: settings of every client;
--- producer: of the writer. duplicates: whether a message may be stored twice, or behind later ones.
+-- producer: of the writer; where brokers are old, nothing but broker_version is said, as most will. duplicates: whether a message
+-- may be stored twice, or behind later ones.
 
 local synced = { ["min.insync.replicas"] = 2 }
 local idempotent = { enable_idempotence = true }
@@ -11,8 +12,8 @@ return {
   ["0.8.2.1"] = {
     session = 1.5,
     brokers = synced,
-    client = { api_version_request = false, broker_version_fallback = "0.8.2.1" },
-    producer = { acks = "all", max_in_flight_requests_per_connection = 1 }, -- else a retry comes behind later ones
+    client = { broker_version = "0.8.2.1" },
+    producer = {},
     duplicates = true,
   },
 }

@@ -151,6 +151,18 @@ describe("the version of the brokers", function()
     assert.is_nil(generation.settle("x", nil, settings, "producer"))
   end)
 
+  it("bounds how long a request of a producer waits, also where librdkafka's own settings say it", function()
+    local function settled(fallback, role)
+      local settings = { ["api.version.request"] = "false", ["broker.version.fallback"] = fallback }
+      assert.equal(fallback or "0.10", generation.settle("x", nil, settings, role))
+      return settings["request.timeout.ms"]
+    end
+    assert.equal("2000", settled(OLD, "producer"))
+    assert.is_nil(settled(OLD, "consumer"))
+    assert.is_nil(settled("0.10.0", "producer"))
+    assert.is_nil(settled(nil, "producer"))
+  end)
+
   it("is also read from librdkafka's own settings, where these say it", function()
     local p <close> = assert(kafka.producer(with(nil, { api_version_request = false, broker_version_fallback = "0.8.2" })))
     refused("0.11", p.send, p, "first", "v", { headers = {} })

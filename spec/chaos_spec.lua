@@ -4,6 +4,8 @@
 local uv = require "spec.support.luv" -- history.lua and crew.lua load it
 local crew = require "chaos.crew"
 local faults = require "chaos.faults"
+local generation = require "kafka.generation"
+local generations = require "chaos.generations"
 local history = require "chaos.history"
 local plan = require "chaos.plan"
 local process = require "kafka.localcluster.process"
@@ -300,6 +302,17 @@ describe("the history of commits", function()
     end
     assert.same({ group = "group", topic = "topic", partition = 3 }, history.commit(key, nil))
     assert.is_nil(history.commit(string.pack(">i2s2", 2, "group"), "a member"))
+  end)
+end)
+
+describe("the generations of make chaos", function()
+  it("give clients of old brokers what a person gets who says nothing but broker_version", function()
+    for version, row in pairs(generations) do
+      local old = generation.is_old(version)
+      assert.same(old and { broker_version = version } or {}, row.client)
+      assert.same(old and {} or { enable_idempotence = true }, row.producer)
+      assert.equal(old, row.duplicates)
+    end
   end)
 end)
 

@@ -11,7 +11,10 @@ local SELF_TELLING = "0.10" -- from here on brokers tell which requests they ser
 local OLDEST = "0.8"
 
 -- Milliseconds. A leader of these that waits for a replica which has just died waits as long as the request says, and answers
--- nothing else on that connection: with librdkafka's 30 s a producer would stand still until socket.timeout.ms.
+-- nothing else on that connection: with librdkafka's 30 s a producer would stand still until socket.timeout.ms. Nor does a leader
+-- that is replaced forget the request (KAFKA-2960): where it leads again while the request waits, it acknowledges what it has
+-- dropped as soon as other messages have filled the log up to there, which 30 s leave time for. Less than 2 s would send more
+-- messages twice.
 local REQUEST_TIMEOUT = "2000"
 
 -- What is refused, with the first Kafka that has it, and what to do instead where there is something.
@@ -78,6 +81,13 @@ end
 ---A version of Kafka's brokers.
 generation.kind = args.worded('a version of Kafka from 0.8 on, such as "0.8.2.1"', { fits = is_version })
 
+-- What librdkafka's settings say themselves.
+local function told_by(settings)
+  if not settings["api.version.request"] or is_on(settings["api.version.request"]) then return nil end
+  local fallback = settings["broker.version.fallback"] or SELF_TELLING
+  return is_version(fallback) and fallback or nil
+end
+
 ---Settles what kind of brokers a client has: what they need of librdkafka's settings is set. Without `broker_version` these
 ---settings may say it.
 ---@param op string
@@ -87,16 +97,17 @@ generation.kind = args.worded('a version of Kafka from 0.8 on, such as "0.8.2.1"
 ---@return string|nil version nil where the brokers tell themselves
 function generation.settle(op, version, settings, role)
   if not version then
-    if not settings["api.version.request"] or is_on(settings["api.version.request"]) then return nil end
-    local fallback = settings["broker.version.fallback"] or SELF_TELLING
-    return is_version(fallback) and fallback or nil
+    version = told_by(settings)
+  else
+    for _, name in ipairs { "api.version.request", "broker.version.fallback" } do
+      if settings[name] then args.misuse(op, ("give broker_version or %s, not both"):format(name)) end
+    end
+    if generation.is_old(version) then
+      settings["api.version.request"], settings["broker.version.fallback"] = "false", version
+    end
   end
-  for _, name in ipairs { "api.version.request", "broker.version.fallback" } do
-    if settings[name] then args.misuse(op, ("give broker_version or %s, not both"):format(name)) end
-  end
-  if not generation.reaches(version, SELF_TELLING) then
-    settings["api.version.request"], settings["broker.version.fallback"] = "false", version
-    if role == "producer" then settings["request.timeout.ms"] = settings["request.timeout.ms"] or REQUEST_TIMEOUT end
+  if role == "producer" and generation.is_old(version) then
+    settings["request.timeout.ms"] = settings["request.timeout.ms"] or REQUEST_TIMEOUT
   end
   return version
 end
