@@ -202,6 +202,20 @@ describe("a leader", function()
     assert.equal(20, part:position())
   end)
 
+  it("that comes may refuse to say where the partition begins", function()
+    local name = topic_with(20)
+    assert(mock:leader(name, 0, nil))
+    local part <close> = assert(own:partition(name, 0))
+    local all <close> = assert(own:partitions(name))
+    assert.equal(0, assert(part:fetch { timeout = 0.2 }).n)
+    local refusals = {}
+    for i = 1, 12 do refusals[i] = "UNKNOWN" end
+    assert(mock:fail("ListOffsets", table.unpack(refusals)))
+    assert(mock:leader(name, 0, 2))
+    assert.equal(20, #try.read_all(part))
+    assert.equal(20, #try.read_all(all))
+  end)
+
   it("may move while the partition is read: every message comes once", function()
     local name = topic_with(600)
     local part <close> = assert(own:partition(name, 0))

@@ -145,10 +145,15 @@ local function out_of_range(self, raw, partition)
 end
 
 -- Says between which ends the partition's offsets lie, where they can be had. True where the offset is one of them: a broker that
--- was paused, and is not the leader any more, knows for a moment less than was read from the new one.
+-- was paused, and is not the leader any more, knows for a moment less than was read from the new one. True too for the first
+-- there is, which librdkafka could not look up while the leader was just coming to be.
 local function name_ends(self, err, seconds)
   if err.earliest then return end
   local earliest, latest = self.client:watermarks(self.topic, err.partition, math.max(seconds, ENDS_TIME))
+  if err.offset < 0 then
+    err.offset = earliest or err.offset
+    return true
+  end
   if not earliest then return end
   if earliest <= err.offset and err.offset <= latest then return true end
   err.earliest, err.latest = earliest, latest

@@ -65,7 +65,7 @@ end)
 describe("every method", function()
   -- What the library's own files call of each other.
   local own = { ask = true, tell = true, serve = true, new_handle = true, free_handle = true, check = true, timeout_of = true,
-    new = true, is_new = true, is_early = true, cannot = true, metadata_of = true, topic_for = true }
+    new = true, is_new = true, is_early = true, cannot = true, metadata_of = true, topic_for = true, ends_of = true }
 
   local function methods(class)
     local found = {}
