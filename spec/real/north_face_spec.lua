@@ -192,12 +192,13 @@ generations.each(describe, "real brokers", function(generation)
     -- And every acknowledged message is there.
     local k <close> = connect()
     local all <close> = assert(k:partitions(name))
-    local seen, n = {}, 0
-    for _, m in ipairs(read(all, 100000, 60, { max_bytes = 1 << 24 })) do
+    local seen, n, stored = {}, 0, 0
+    for _, ends in ipairs(assert(k:ends(name, 30))) do stored = stored + ends.latest end
+    for _, m in ipairs(read(all, stored, 60, { max_bytes = 1 << 24 })) do
       if not seen[m.value] then n = n + 1 end
       seen[m.value] = true
     end
-    assert.equal(100000, n)
+    assert.equal(100000, n) -- without idempotence what was acknowledged late is there twice
   end)
 
   it("that are gone: close with messages in flight counts every one of them", function()
