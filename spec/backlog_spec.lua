@@ -29,6 +29,23 @@ local function handled(b)
 end
 
 describe("a backlog", function()
+  it("hands out nothing where memory runs out while the rest is made", function()
+    local list = {}
+    for i = 0, 9 do list[i + 1] = { topic = "t", partition = 0, offset = i } end
+    local b = backlog.open()
+    b:put(list, { { topic = "t", partition = 0, offset = 10 } })
+    assert.equal(0, b:next().offset)
+    b:ask()
+    local move = table.move
+    table.move = function() error("not enough memory", 0) end -- luacheck: ignore 122
+    local ok = pcall(b.rest, b, 5, math.huge)
+    table.move = move -- luacheck: ignore 122
+    assert.is_false(ok)
+    b:ask()
+    assert.equal(1, b:handled()[1].offset)
+    assert.equal(1, b:next().offset)
+  end)
+
   it("gives messages in order, then nothing", function()
     local b, list = filled(), {}
     for m in function() return b:next() end do list[#list + 1] = m end

@@ -202,11 +202,13 @@ describe("the version of the brokers", function()
         h.request = request
         return { rows = { { topic = "first", partition = 1 } } }
       end
-      return assert(k:committed("asked again", rows, seconds))[1].offset
+      local found, err = k:committed("asked again", rows, seconds)
+      return found and (found[1].offset or "nothing"), err
     end
     assert.equal(3, committed(OLD, 10))
-    assert.is_nil(committed(OLD, 0.5)) -- no time to ask again
-    assert.is_nil(committed(nil, 10))
+    local err = try.failure("_TIMED_OUT", committed(OLD, 0.5))
+    assert.matches("whether something was committed is not sure yet", err.message, 1, true)
+    assert.equal("nothing", committed(nil, 10))
   end)
 
   it("must be one, and be said once", function()

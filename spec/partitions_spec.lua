@@ -38,6 +38,22 @@ local function read(all)
 end
 
 describe("partitions", function()
+  it("are not opened where a handler closes the client meanwhile, which is said", function()
+    local client, armed
+    assert(mock:create_topic("closing", 40))
+    client = assert(kafka.connect { brokers = mock.brokers, on_log = function() end, statistics_interval_ms = 20,
+      on_stats = function()
+        if not armed then return end
+        armed = false
+        client:close(0)
+      end })
+    assert(client:topic "closing")
+    assert(mock:delay("ListOffsets", 1, 0.1, 1))
+    armed = true
+    local all, err = client:partitions("closing", { offset = "latest", timeout = 5 })
+    assert.equal("_DESTROY", try.failure(nil, all, err).name)
+  end)
+
   it("are read together, in order within each, to the end of all", function()
     local all <close> = assert(k:partitions(topic()))
     local seen = read(all)

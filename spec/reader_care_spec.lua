@@ -162,7 +162,9 @@ describe("a reader with care", function()
     topics = topics + 1
     local name, connect = "care-" .. topics, kafka.connect
     assert(mock:create_topic(name, 3))
-    for partition = 0, 2 do try.fill(mock.brokers, name, partition, 1) end
+    for partition = 0, 2 do try.fill(mock.brokers, name, partition, 2) end
+    local own <close> = assert(kafka.connect { brokers = mock.brokers })
+    assert(own:commit(name, { { topic = name, partition = 2, offset = 1 } }))
     function kafka.connect(o)
       local k = assert(connect(o))
       function k.topic(self, ...)
@@ -172,7 +174,7 @@ describe("a reader with care", function()
       end
       return k
     end
-    local ok, r = pcall(open, { topic = name, start = "earliest" })
+    local ok, r = pcall(open, { topic = name, group = name })
     kafka.connect = connect
     assert(ok, r)
     local _ <close> = r
@@ -180,9 +182,10 @@ describe("a reader with care", function()
     local seen = {}
     try.until_true(10, function()
       local m = r:poll(0.1)
-      if m then seen[m.partition] = true end
+      if m then seen[m.partition] = seen[m.partition] or m.offset end
       return seen[0] and seen[1] and seen[2]
     end)
+    assert.same({ [0] = 0, 0, 1 }, seen)
   end)
 
   it("waits again after a loop was stopped", function()

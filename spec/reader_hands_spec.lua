@@ -18,9 +18,11 @@ local function topic(...)
   return name
 end
 
+local function nothing() end
+
 local function open(options)
   options.brokers = mock.brokers
-  options.on_log, options.on_error = function() end, function() end
+  options.on_log, options.on_error = nothing, options.on_error or nothing
   return assert(kafka.reader(options))
 end
 
@@ -64,12 +66,72 @@ describe("what a reader has in hand", function()
     assert.equal(4, committed("sought", name))
   end)
 
+  it("is not what a handler has sought away from, while a position that does not exist was looked at", function()
+    local r, armed
+    local name, told = topic(10), 0
+    r = open { topic = name, statistics_interval_ms = 50, every = 60, on_reset = function() told = told + 1 end,
+      on_stats = function()
+        local feed = r and r.parts.list[1].reading.all.feed
+        if not armed or not feed.parts[0].stopped then return end
+        armed = false
+        assert(r:seek(name, 0, 5))
+      end }
+    assert.equal(0, assert(r:poll(5)).offset)
+    assert(r:seek(name, 0, 100000))
+    assert(mock:delay("ListOffsets", 1, 0.5, 1))
+    armed = true
+    assert.equal(5, assert(r:poll(10)).offset)
+    assert.is_false(armed)
+    assert.equal(0, told)
+    r:close(5)
+  end)
+
+  it("begins at the first message where a seek to it finds no leader, and soon", function()
+    local name = topic(10)
+    local r <close> = open { topic = name, every = 60, topic_metadata_refresh_interval_ms = 200 }
+    for _ = 1, 10 do assert(r:poll(5)) end
+    assert(mock:leader(name, 0, nil))
+    local seconds, ok, err = try.time(r.seek, r, name, 0, "earliest", 1)
+    assert.is_true(seconds < 2, ("%.1f s"):format(seconds))
+    assert(mock:leader(name, 0, 1))
+    if not ok then -- the time was over before it was known that there is no leader
+      assert.equal("_TIMED_OUT", err.name)
+      assert(r:seek(name, 0, "earliest"))
+    end
+    assert.equal(0, assert(r:poll(10)).offset)
+  end)
+
   it("does not mind what the caller writes into a message", function()
-    local r <close> = open { topic = topic(3) }
+    local name = topic(6)
+    local r = open { topic = name, group = "changed", interval = 60 }
     local m = assert(r:poll(5))
     m.n = 1
     assert.equal(1, assert(r:poll(5)).offset)
     assert.equal(1, r:positions()[1].offset)
+    for _, field in ipairs { "partition", "offset", "topic" } do
+      m = assert(r:poll(5))
+      m[field] = nil
+    end
+    nap(0.15)
+    assert.equal(5, assert(r:poll(5)).offset)
+    assert.equal(2, r:positions()[1].offset) -- the last that says where it was
+    assert(r:close(5))
+    assert.equal(2, committed("changed", name))
+  end)
+
+  it("is nil where a handler closes the reader because of an error of another topic", function()
+    local r
+    r = open { topics = { topic(2), topic(2) }, every = 60, on_error = function() r:close(1) end }
+    for _ = 1, 4 do assert(r:poll(5)) end
+    for _, reading in ipairs(r.parts.readings) do
+      local all = reading.all
+      reading.all = { close = function() all:close() end, fetch = function(_, o)
+        if r.closed then return all:fetch(o) end
+        return nil, kafka.errors.new { name = "LEADER_NOT_AVAILABLE", op = "fetch" }
+      end }
+    end
+    assert.is_nil(r:poll(2))
+    assert.is_true(r.closed)
   end)
 
   it("is committed when it is time, also where batches are cut from what poll has left", function()
@@ -156,6 +218,10 @@ describe("a reader's commits", function()
     assert.equal("0@3 mine", rows[4])
     assert.is_nil(r:poll(0.3))
     assert.equal(4, #rows)
+    assert(r:commit "new")
+    assert.same({ "0@3 new", "1@4 new" }, { rows[5], rows[6] })
+    assert(r:commit "new")
+    assert.equal(6, #rows)
   end)
 
   it("come from a store whose rows name their topic", function()

@@ -186,11 +186,12 @@ function ask.committed(h, op, rows, timeout)
     return about_rows(h, op, rows, seconds, function(ticket, ms) return h.core:committed(rows, ms, ticket) end)
   end
   local found, err = answer(timeout)
-  if found and knows_nothing_yet(h, found) and deadline - now() > READS then
-    ask.rest(h, READS)
-    if not h.closed then return answer(deadline - now()) end
+  if not found or not knows_nothing_yet(h, found) then return found, err end
+  ask.rest(h, math.min(READS, deadline - now()))
+  if h.closed or now() >= deadline then
+    return nil, h:late({ op = op, topic = rows[1].topic }, timeout, "whether something was committed is not sure yet")
   end
-  return found, err
+  return answer(deadline - now())
 end
 
 ---The first offsets at or after the timestamps (ms) that stand as the rows' offsets; no offset: nothing as late as that.

@@ -1,11 +1,16 @@
 -- What a consumer or a reader has fetched and not handed to its caller, and how far the caller has come. Pure: knows no client.
 --
+-- It is known by the messages themselves, which the caller has: one that was changed so that it says no more where it was counts
+-- as not handled, so it may come again.
+--
 -- A message counts as handled when the caller asks for the next one, a batch likewise: so neither a crash nor a break nor an
 -- error skips what was in hand. When all that was fetched is handled, its positions count too: they also pass what holds no
 -- message, such as the markers of a transaction.
 
 local Backlog = {}
 Backlog.__index = Backlog
+
+local NOTHING = {}
 
 local function open()
   return setmetatable({
@@ -19,11 +24,11 @@ local function open()
   }, Backlog)
 end
 
----Takes over what was fetched; only where nothing is left and all is settled.
+---Takes over what was fetched; only where nothing is left and all is settled. Needs no memory.
 ---@param messages kafka.Message[]|nil nil: the caller has all of it, as one batch
 ---@param moved table[] rows
 function Backlog:put(messages, moved)
-  self.messages, self.done, self.at, self.n = messages or {}, 0, 0, messages and #messages or 0
+  self.messages, self.done, self.at, self.n = messages or NOTHING, 0, 0, messages and #messages or 0
   self.whole, self.moved = not messages, moved
   if not messages then self.count = self.count + 1 end
 end
@@ -41,14 +46,17 @@ local function behind(messages, first, last)
   local rows, seen = {}, {}
   for i = last, first, -1 do
     local m = messages[i]
-    local of = seen[m.topic]
-    if not of then
-      of = {}
-      seen[m.topic] = of
-    end
-    if not of[m.partition] then
-      of[m.partition] = true
-      rows[#rows + 1] = { topic = m.topic, partition = m.partition, offset = m.offset + 1 }
+    local topic, partition, offset = m.topic, m.partition, m.offset
+    if topic ~= nil and partition ~= nil and math.type(offset) == "integer" then
+      local of = seen[topic]
+      if not of then
+        of = {}
+        seen[topic] = of
+      end
+      if not of[partition] then
+        of[partition] = true
+        rows[#rows + 1] = { topic = topic, partition = partition, offset = offset + 1 }
+      end
     end
   end
   return rows
@@ -57,18 +65,21 @@ end
 local function size(m) return #(m.key or "") + #(m.value or "") end
 
 ---What is left, as a list: one message at least, and none past max_bytes after the first.
+---@param list table|nil takes the messages (default: a new one)
 ---@return kafka.Message[]
 ---@return table[] rows: where the partitions stand when these are handled
 ---@return integer bytes
-function Backlog:rest(max, max_bytes)
+function Backlog:rest(max, max_bytes, list)
   local messages, first, last, bytes = self.messages, self.at + 1, self.at, 0
   while last < self.n and last - first + 1 < max do
     local more = size(messages[last + 1])
     if last >= first and bytes + more > max_bytes then break end
     last, bytes = last + 1, bytes + more
   end
-  self.at, self.count = last, self.count + 1
-  return table.move(messages, first, last, 1, {}), last == self.n and self.moved or behind(messages, first, last), bytes
+  list = table.move(messages, first, last, 1, list or {})
+  local rows = last == self.n and self.moved or behind(messages, first, last)
+  self.at, self.count = last, self.count + 1 -- where memory ran out before, nothing is handed out
+  return list, rows, bytes
 end
 
 function Backlog:is_empty() return self.at >= self.n end

@@ -228,11 +228,13 @@ local function look(self, o, deadline, only)
   return wait(self, o, deadline)
 end
 
--- Whether a partition that has stopped goes on, since its offset exists.
+-- Whether a partition that has stopped goes on: its offset exists; or while that was asked a handler, or another coroutine, has
+-- sought elsewhere.
 local function goes_on(self, err, seconds)
   local part = self.parts[err.partition]
-  if not name_ends(self, err, seconds) or part.stopped ~= err then return false end -- or sought meanwhile
-  return self:seek(err.partition, err.offset)
+  local exists = name_ends(self, err, seconds)
+  if self.closed or part.stopped ~= err then return true end
+  return exists and self:seek(err.partition, err.offset)
 end
 
 ---One fetch: waits until there is a message, then takes what is there up to `max_bytes`.
@@ -250,8 +252,8 @@ function Feed:fetch(options, only)
   local deadline = now() + (o.timeout or DEFAULT_TIMEOUT)
   repeat
     batch, err = look(self, o, deadline, only)
-  until not (err and err.name == "OFFSET_OUT_OF_RANGE" and goes_on(self, err, deadline - now()))
-  if err then
+  until not (err and err.name == "OFFSET_OUT_OF_RANGE" and goes_on(self, err, deadline - now())) or self.closed
+  if err and not self.closed then
     if self.untold[err.partition] == err then self.untold[err.partition] = nil end
     return nil, err
   end

@@ -49,6 +49,7 @@ end
 -- One commit, once.
 local function send(h, about, rows, seconds, turn)
   local ticket
+  local function answered() turn.sent = false end
   local answer, err = h:request(core.copy(about), seconds, function(t)
     local take = h.waiting[t]
     h.waiting[t] = function(payload)
@@ -63,7 +64,7 @@ local function send(h, about, rows, seconds, turn)
   if answer then
     err = rows_of.error("commit", answer.rows, h)
   elseif err.name == "_TIMED_OUT" and turn.sent then
-    h.waiting[ticket] = function() turn.sent = false end
+    h.waiting[ticket] = answered
     err.in_flight = true
     err.message = err.message .. "; it may still take effect"
   end
@@ -77,11 +78,16 @@ local function send_off(h, about, rows, on_commit)
   local turn, busy = turns.take(h, about)
   if not turn then return nil, busy end
   local ticket = h:ticket()
+  local unread = errors.new { name = "_FAIL", op = about.op, topic = about.topic, partition = about.partition, action = "retry",
+    message = "memory ran out when the answer came" }
+  local function read(payload)
+    return payload.err and errors.from(payload.err, about) or rows_of.error("commit", payload.rows, h) or nil
+  end
   h.waiting[ticket] = function(payload)
     turn.sent = false
-    local err = payload.err and errors.from(payload.err, about) or rows_of.error("commit", payload.rows, h)
-    if not err then h:heard() end
-    on_commit(rows, err)
+    local ok, err = pcall(read, payload)
+    if ok and not err then h:heard() end
+    on_commit(rows, ok and err or not ok and unread or nil)
   end
   local ok, raw = h.core:commit(rows, ticket)
   turn.sent = ok ~= nil

@@ -355,8 +355,9 @@ end
 function Handle:result(pending)
   local about, answer = pending.about, pending.answer
   if not answer then
+    local late = self:late(about, pending.timeout)
     self.waiting[pending.ticket] = false -- the answer may still come; nobody wants it
-    return nil, self:late(about, pending.timeout)
+    return nil, late
   end
   if answer.err then
     about.cause, about.user = about.cause or self:reason(pending.timeout), self.facts.user

@@ -98,6 +98,7 @@ function partitions.open(client, topic, options)
       if not offsets[n] then return nil, err end
     end
   end
+  if client.closed then return nil, start.closed(o.op, topic) end -- by a handler
   local unknown = next(places)
   if unknown then
     return nil, errors.new { name = "_UNKNOWN_PARTITION", op = "partitions", topic = topic, partition = unknown,
@@ -182,6 +183,11 @@ function Partitions:seek(number, where, timeout)
   if not offset then return nil, err end
   return f:seek(number, offset)
 end
+
+---Goes on at an offset that `start.resolve` gave, which may be librdkafka's number of the first one.
+---@return true|nil
+---@return kafka.Error|nil
+function Partitions:go_to(number, offset) return check(self, "seek"):seek(number, offset) end
 
 ---@param number integer
 ---@return true

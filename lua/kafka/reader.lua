@@ -91,6 +91,12 @@ local function open(self, topic, rows, timeout)
   return true
 end
 
+-- What is known of a partition that was opened.
+local function note(self, p, topic, kept)
+  local part, row = self.parts:find(topic, p.partition), kept[p.partition] or {}
+  part.isr, part.kept, part.metadata = p.isr, row.offset, row.metadata
+end
+
 -- Takes all topics up. They are watched first, so that what changes meanwhile is told.
 local function begin(self, deadline)
   local function left() return math.max(0, deadline - now()) end
@@ -108,10 +114,7 @@ local function begin(self, deadline)
     local ok
     ok, err = open(self, name, rows, left())
     if not ok then return nil, err end
-    for _, p in ipairs(topic.partitions) do
-      local part, row = self.parts:find(name, p.partition), kept[p.partition] or {}
-      part.isr, part.kept, part.metadata = p.isr, row.offset, row.metadata
-    end
+    for _, p in ipairs(topic.partitions) do note(self, p, name, kept) end
   end
   return true
 end
@@ -384,13 +387,35 @@ local function care(self, looks)
   end
 end
 
--- Partitions that the first picture shows and no change tells of: the brokers that were asked before knew of less.
-local function complete(self)
-  self.complete = true
-  for _, topic in ipairs(self.watch.picture.topics) do
-    local name, count = topic.name, #topic.partitions
-    if count > self.parts:count(name) and not (self.later[name] or self.gone[name]) then appear(self, name, count) end
+-- Takes up partitions that the first picture shows and no change tells of, since the broker that was asked for the topic knew of
+-- less: they begin as if that had not been.
+local function complete(self, topic)
+  local numbers, lacking, added = {}, {}, {}
+  for i, p in ipairs(topic.partitions) do numbers[i] = p.partition end
+  if #numbers == self.parts:count(topic.name) then return true end
+  local rows, kept = start_rows(self, topic.name, numbers, LOOK_UP)
+  if not rows then return nil, kept end
+  for i, row in ipairs(rows) do
+    if not self.parts:find(topic.name, row.partition) then
+      lacking[#lacking + 1], added[#added + 1] = row, topic.partitions[i]
+    end
   end
+  if #lacking == 0 or self.closed then return true end
+  local ok, err = open(self, topic.name, lacking, LOOK_UP)
+  if not ok then return nil, err end
+  for _, p in ipairs(added) do note(self, p, topic.name, kept) end
+  return true
+end
+
+local function complete_all(self)
+  for _, topic in ipairs(self.watch.picture.topics) do
+    if not (self.later[topic.name] or self.gone[topic.name]) then
+      local ok, err = complete(self, topic)
+      if self.closed then return end
+      if not ok then return self.k:tell(err) end -- again with the next picture
+    end
+  end
+  self.complete = true
 end
 
 -- All that is due between two messages. What asks the cluster begins within LOOK_UP: the caller waits.
@@ -401,7 +426,8 @@ local function tend(self)
   if self.watch.pictures ~= self.pictures then
     self.pictures = self.watch.pictures
     self.parts:age()
-    if not self.complete then complete(self) end
+    if not self.complete then complete_all(self) end
+    if self.closed then return end
   end
   local looks = now() >= self.look
   if looks then

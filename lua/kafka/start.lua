@@ -3,6 +3,7 @@
 
 local core = require "kafka.core"
 local args = require "kafka.args"
+local errors = require "kafka.error"
 
 local start = {}
 
@@ -38,6 +39,12 @@ local function from_ends(what, earliest, latest)
   return math.max(earliest, latest + what)
 end
 
+---The error of a call whose client was closed while it waited.
+---@return kafka.Error
+function start.closed(op, topic)
+  return errors.new { name = "_DESTROY", op = op, topic = topic, message = "the client was closed meanwhile" }
+end
+
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
 ---@param options table {op, committed, otherwise, deadline, leaderless}; op: what its errors name; committed fun(rows, seconds):
@@ -58,6 +65,7 @@ function start.resolve(client, topic, partition, what, options)
   what = math.tointeger(what) or what
   if math.type(what) == "integer" and what >= 0 then return what end
   if options.leaderless and what == "earliest" then return BEGINNING end
+  if client.closed then return nil, start.closed(options.op, topic) end -- by a handler
   local known = options.ends and options.ends[partition]
   local earliest, latest = known and known.earliest, known and known.latest
   if not known then earliest, latest = client:watermarks(topic, partition, left()) end

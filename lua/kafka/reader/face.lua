@@ -95,7 +95,8 @@ function Reader:commit(metadata, timeout)
   timeout = seconds_of("commit", timeout, DEFAULT_TIMEOUT)
   if not self.keep_now then args.misuse("commit", "this reader has no group, and no offsets.save") end
   handing.settle(self)
-  return self.keep_now(self, self.parts:unkept(metadata or self.o.metadata, self.renew), timeout)
+  local rows = self.parts:unkept(metadata or self.o.metadata, self.renew, metadata ~= nil)
+  return self.keep_now(self, rows, timeout)
 end
 
 ---Where each partition stands: the next offset after what is handled.
@@ -164,7 +165,7 @@ function Reader:seek(topic, partition, where, timeout)
   local part = not self.closed and self.parts:find(topic, partition)
   if not part then return nil, not_read(topic, partition) end
   local all = part.reading.all
-  local ok, err = all:seek(partition, to)
+  local ok, err = all:go_to(partition, to)
   if ok then ok, err = all:resume(partition) end -- a lost position rests until it is left
   if not ok then return nil, err end
   handing.drop(self, topic, partition)
@@ -175,6 +176,14 @@ function Reader:seek(topic, partition, where, timeout)
 end
 
 -- The end ------------------------------------------------------------------------------------------------------------
+
+local function keep_rest(self, deadline)
+  handing.sync(self)
+  local rows = self.parts:unkept(self.o.metadata, self.renew)
+  local ok, err = self.keep_now(self, rows, math.max(0, deadline - now()))
+  if not ok then err.uncommitted = rows_of.shown(rows) end
+  return ok, err
+end
 
 ---Closes; where commits are automatic, what is handled is committed before (not what is in hand). Takes its timeout at most.
 ---@param timeout number|nil seconds (default 10)
@@ -187,10 +196,7 @@ function Reader:close(timeout)
   self.closed = true
   local called, ok, err = true, true, nil
   if self.o.auto and not self.k.handles[1].core:forked() then
-    handing.sync(self)
-    local rows = self.parts:unkept(self.o.metadata, self.renew)
-    called, ok, err = pcall(self.keep_now, self, rows, math.max(0, deadline - now()))
-    if called and not ok then err.uncommitted = rows_of.shown(rows) end
+    called, ok, err = pcall(keep_rest, self, deadline)
   end
   local gone, late = self.k:close(math.max(0, deadline - now()))
   if not called then error(ok, 0) end -- the caller's offsets.save, or Ctrl-C

@@ -47,12 +47,12 @@ local function fetch(self, o)
       reading.eof = batch.eof
       if batch.n > 0 then
         self.turn = at
-        self.parts:remember(batch, now())
         return batch, reading
       end
       self.parts:handled(batch.next) -- only the ends of transactions
     else
       err = self.understand(self, reading, err)
+      if self.closed then return nil end
       if err then return nil, err end
     end
   end
@@ -78,7 +78,14 @@ local function tend(self)
   self.tend(self)
 end
 
--- Whether there is something to hand out: what was fetched earlier, after what is due; or a batch is fetched, and returned.
+-- Keeps what was fetched. First of all, since where memory runs out or Ctrl-C comes it must not be lost.
+local function keep(self, batch, reading)
+  self.source = reading
+  self.backlog:put(batch, batch.next)
+  self.parts:remember(batch, now())
+end
+
+-- Whether there is something to hand out: what was fetched earlier, after what is due; or a batch is fetched, kept and returned.
 local function refill(self, o, deadline)
   if not self.backlog:is_empty() then
     if now() - self.tended >= SLICE then tend(self) end
@@ -92,8 +99,7 @@ local function refill(self, o, deadline)
     local batch, second = nil, trouble(self) or stopped(self)
     if not second then batch, second = fetch(self, o) end
     if batch then
-      handing.sync(self)
-      self.source = second
+      keep(self, batch, second)
       return batch
     end
     if second then return false, second end
@@ -108,7 +114,6 @@ local function one(self, seconds)
   self.backlog:ask()
   local there, err = refill(self, self.fetch_options, now() + seconds)
   if not there or self.closed then return nil, err end
-  if there ~= true then self.backlog:put(there, there.next) end
   return self.backlog:next()
 end
 
@@ -117,13 +122,14 @@ local function many(self, seconds, o)
   local there, err = refill(self, { timeout = 0, max_messages = o.max, max_bytes = o.max_bytes }, now() + seconds)
   if not there or self.closed then return nil, err end
   if there ~= true then
-    self.backlog:put(nil, there.next)
+    self.backlog:put(nil, there.next) -- the caller's, whole
     return there
   end
-  local batch, rows, bytes = self.backlog:rest(o.max or math.huge, o.max_bytes or math.huge)
-  batch.n, batch.bytes, batch.next, batch.topic = #batch, bytes, rows, self.source.topic
+  local batch = setmetatable({ n = 0, bytes = 0, next = nil, topic = self.source.topic, eof = false }, Batch)
+  local list, rows, bytes = self.backlog:rest(o.max or math.huge, o.max_bytes or math.huge, batch)
+  batch.n, batch.bytes, batch.next = #list, bytes, rows
   batch.eof = self.backlog:is_empty() and self.source.eof
-  return setmetatable(batch, Batch)
+  return batch
 end
 
 local function leave(self, ok, ...)

@@ -82,12 +82,13 @@ end
 
 ---What is handled and not kept yet.
 ---@param renew number|nil seconds after which what was kept is to be kept again, with the metadata that stands beside it
+---@param anew boolean|nil also what was kept with other metadata
 ---@return {topic: string, partition: integer, offset: integer, metadata: string|nil}[]
-function Parts:unkept(metadata, renew)
+function Parts:unkept(metadata, renew, anew)
   local rows, old = {}, core.now() - (renew or math.huge)
   for _, part in ipairs(self.list) do
     local row = { topic = part.topic, partition = part.partition, offset = part.next, metadata = metadata }
-    if part.next and part.next ~= part.kept then
+    if part.next and (part.next ~= part.kept or anew and part.metadata ~= metadata) then
       rows[#rows + 1] = row
     elseif part.next and renew and (not part.kept_at or part.kept_at < old) then
       row.metadata = part.metadata
