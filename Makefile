@@ -12,7 +12,7 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 
 #: BROKERS=host:port  make demo: use this cluster (default: one inside the demo's own process)
 #: KAFKA=4.3.1        make demo: start real brokers of this version, 3.9.2 or 0.8.2.1 (needs Java and Maven, installed first)
-#: YES=1              install without asking (also where nobody sits at a terminal)
+#: YES=1              install without asking, as is done where nobody sits at a terminal
 #: SETUP=no           do not look at packages at all (a system without apt, or your own librdkafka)
 #: SPECS=FILES        make test: only these spec files
 #: MOCK=1             make test: only what needs no real brokers (no Java, no Maven)

@@ -65,6 +65,27 @@ describe("docs/reading.md", function()
     assert.same({ "kept\t5" }, page.run(programs[3], cluster.brokers))
     out = page.run(programs[4], cluster.brokers)
     assert.matches("^1000000\t0\toffset 1000000 is not there: .*; the partition holds 0 to 4$", out[1])
-    assert.same({ "nil", "5" }, { out[2], out[3] })
+    assert.same({ "5" }, { out[2], out[3] })
+  end)
+end)
+
+describe("docs/mock.md", function()
+  it("shows a cluster that fails on demand", function()
+    local programs = page.programs(page.read "docs/mock.md")
+    assert.equal(1, #programs)
+    local out = page.run(programs[1], "unused:1")
+    assert.matches("^delivered to first%[0%] at offset %d", out[#out])
+  end)
+
+  it("names every method there is", function()
+    local text = page.read "docs/mock.md"
+    local cluster <close>, found = assert(kafka.mock()), 0
+    for name, f in pairs(debug.getmetatable(cluster)) do
+      if type(f) == "function" and not name:find "^__" and name ~= "add_broker" then
+        assert.is_truthy(text:find("cluster:" .. name, 1, true), name)
+        found = found + 1
+      end
+    end
+    assert.is_true(found >= 9)
   end)
 end)

@@ -53,6 +53,7 @@ function Connection:new_handle(op)
   local h, err = handle.open("consumer", op, self.settings, self.options)
   if not h then return nil, err end
   h.taken = {} -- "topic\0partition" -> true
+  h.answered = self.handles[1] ~= nil and self.handles[1].answered
   self.handles[#self.handles + 1] = h
   return h
 end

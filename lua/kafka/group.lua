@@ -40,8 +40,10 @@ local function handle_of(client, op, name)
   if h then return h end
   local err
   h, err = handle.open("consumer", op, settings_of(client, name), options_of(client))
-  if h then client.group_handles[name] = h end
-  return h, err
+  if not h then return nil, err end
+  h.answered = client.handles[1].answered -- what brokers have answered before, they are
+  client.group_handles[name] = h
+  return h
 end
 
 -- Calls ----------------------------------------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ function group.lookout(client, op, name, again)
   local err
   self.handle, err = handle.open("consumer", op, settings_of(client, name, extra), options)
   if not self.handle then return nil, err end
+  self.handle.answered = client.handles[1].answered
   return self
 end
 
