@@ -209,7 +209,7 @@ describe("a leader", function()
     local all <close> = assert(own:partitions(name))
     assert.equal(0, assert(part:fetch { timeout = 0.2 }).n)
     local refusals = {}
-    for i = 1, 12 do refusals[i] = "UNKNOWN" end
+    for i = 1, 4 do refusals[i] = "UNKNOWN" end
     assert(mock:fail("ListOffsets", table.unpack(refusals)))
     assert(mock:leader(name, 0, 2))
     assert.equal(20, #try.read_all(part))

@@ -14,6 +14,7 @@ local turns = require "kafka.turns"
 local group = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local PATIENCE = 3000 -- milliseconds
 local STATISTICS = "200" -- milliseconds: how often a look-up of the coordinator looks
 
 local committed_rows = show.list({ "topic", "partition", "offset", show.maybe "metadata" }, { none = "nothing committed" })
@@ -35,11 +36,18 @@ local function options_of(client)
   return options
 end
 
+-- A commit waits in librdkafka for a coordinator that is down, or does not answer, as long as this, also where there is another
+-- one by then; and is made again after it. Fetches, of which this handle makes none, must take less.
+local function patience(client)
+  local most = tonumber(client.settings["socket.timeout.ms"]) or math.huge
+  return { ["socket.timeout.ms"] = tostring(math.min(most, PATIENCE)), ["fetch.wait.max.ms"] = "100" }
+end
+
 local function handle_of(client, op, name)
   local h = client.group_handles[name]
   if h then return h end
   local err
-  h, err = handle.open("consumer", op, settings_of(client, name), options_of(client))
+  h, err = handle.open("consumer", op, settings_of(client, name, patience(client)), options_of(client))
   if not h then return nil, err end
   h.answered = client.handles[1].answered -- what brokers have answered before, they are
   client.group_handles[name] = h
