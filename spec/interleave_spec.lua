@@ -53,6 +53,20 @@ describe("while one coroutine fetches, another may", function()
     try.failure("_DESTROY", finish(co))
   end)
 
+  it("close the client just before a request is sent: an error, not a misuse", function()
+    local k = connect()
+    local h = k.handles[1]
+    function h.dispatch(self) -- what a handler does that is due now
+      self.dispatch = nil
+      k:close(0)
+      return 0
+    end
+    local sent = false
+    local answer, err = h:request({ op = "watermarks" }, 1, function() sent = true end)
+    try.failure("_DESTROY", answer, err)
+    assert.is_false(sent)
+  end)
+
   it("seek away from an offset that turns out not to exist: the seek stands", function()
     local k <close> = connect()
     local part <close> = assert(k:partition("first", 0, { offset = 500 }))

@@ -334,6 +334,7 @@ end
 function Handle:begin(about, timeout, start)
   timeout = math.max(0, timeout)
   self:dispatch()
+  if self.closed then return nil, self:late(about, timeout) end -- by a handler
   local pending = { about = about, timeout = timeout, ticket = self:ticket(), answer = nil, deadline = nil }
   local ticket = pending.ticket
   self.waiting[ticket] = function(payload) pending.answer = payload end

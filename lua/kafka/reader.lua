@@ -489,7 +489,7 @@ function reader.open(given)
     backlog = backlog.open(), -- what was fetched, how much of it was handed out, how much of that is handled
     source = nil, -- the reading that it was fetched with
     renew = o.group and RENEW or nil,
-    till = 0, -- when what asks the cluster is to stop, for now
+    till = 0, -- by when each question to the cluster must have begun, or wait for the next look
     turn = 0, -- which reading comes next
     due = now() + o.interval, -- when to commit
     sending = false, -- whether a commit is on its way
