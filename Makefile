@@ -25,6 +25,7 @@ B           ?= build/$(LUA_VERSION)$(if $(SAN)$(OOM),-san,$(if $(TSAN),-tsan))
 #: MESSAGES=1000000   make bench: messages in each run; ROUNDS=5; ROWS="produce_many columns", see bench/README.md
 #: PYTHON=python3     make bench: one that knows confluent_kafka takes part
 #: LANES=3            make test: how many spec files run beside one another
+#: LIMIT=600          make test: seconds that a spec file on real brokers, or a group of others, may take before it is ended
 #: BUSTED_FLAGS=...   make test: more arguments for busted, e.g. --filter=reader
 #: MINUTES=3          make chaos: how long; SEED=7: which faults in which order (default: another each time); KAFKA=4.3.1; more in
 #:                    chaos/README.md
@@ -141,7 +142,7 @@ test:  ## install what is missing (asks first), build, run every spec; see SPECS
 
 specs: all  ## run the specs without looking at packages
 	@$(RUN_ENV) LUA='$(LUA)' RUNNER='$(RUNNER)' WATCH='$(WATCH)' REPORTS='$(abspath $(B))/reports' GC='$(GC)' \
-	  LANES='$(LANES)' tools/lanes $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
+	  LANES='$(LANES)' LIMIT='$(LIMIT)' tools/lanes $(BUSTED_FLAGS) -- $(or $(SPECS),$(SPECFILES))
 
 # OOM=1 tries all points, OOM=0.1 a tenth of them.
 oom: all

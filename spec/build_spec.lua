@@ -1,11 +1,11 @@
 -- What the makefile and the rockspec promise, tried in folders of their own.
 
+local child = require "spec.support.child"
+
 local function shell(command)
   -- Without what the surrounding make has set: its variables, and the sanitizers' libraries.
   local names = "MAKEFLAGS MAKELEVEL MFLAGS B SAN CFLAGS LDFLAGS HARDEN RUNNER SETUP LUA_PATH LUA_CPATH LD_PRELOAD"
-  local p = assert(io.popen("unset " .. names .. "; exec 2>&1; " .. command))
-  local text = p:read "a"
-  local _, _, code = p:close()
+  local text, code = child.shell("unset " .. names .. "; " .. command)
   return code, text
 end
 

@@ -2,6 +2,7 @@
 
 local core = require "kafka.core"
 local errors = require "kafka.error"
+local child = require "spec.support.child"
 
 local categories = { network = 1, timeout = 1, cluster = 1, group = 1, transaction = 1, security = 1, data = 1, config = 1,
   client = 1 }
@@ -120,16 +121,15 @@ describe("what a code means", function()
 end)
 
 describe("docs/errors.md", function()
-  local function read(file)
-    local text = assert(file:read "a")
-    file:close()
-    return text
+  local page
+  do
+    local file <close> = assert(io.open "docs/errors.md")
+    page = file:read "a"
   end
-  local page = read(assert(io.open "docs/errors.md"))
 
   -- Of another librdkafka the list, and the words that are its own, may differ.
   it("is what make docs writes", function()
-    local made = read(assert(io.popen "lua5.4 tools/errors.lua"))
+    local made = child.works "lua5.4 tools/errors.lua"
     if page:match "librdkafka ([%d.]+)" == core.librdkafka then assert.equal(made, page) end
     local first = "^(.-)Written by [^\n]*(.-)\n## "
     assert.same({ made:match(first) }, { page:match(first) })

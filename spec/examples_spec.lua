@@ -1,14 +1,13 @@
 -- The examples run as programs and check themselves.
 
 local kafka = require "kafka"
+local child = require "spec.support.child"
 local process = require "spec.support.process"
 local try = require "spec.support.try"
 
 local function run(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local text = pipe:read "a"
-  local ok, _, code = pipe:close()
-  return ok and 0 or code, text
+  local text, code = child.shell(command)
+  return code, text
 end
 
 describe("examples/north_face.lua", function()

@@ -10,23 +10,16 @@ local mock
 setup(function() mock = assert(kafka.mock { topics = { first = 1 } }) end)
 teardown(function() mock:close() end)
 
-local function shell(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local text = pipe:read "a"
-  assert(pipe:close(), command .. "\n" .. text)
-  return text
-end
-
 describe("a program that opens and closes Lua states", function()
   local STATES, WARM = try.many(200), try.many(100)
   local MORE = 4096 -- kilobytes that the second half may add; 100 states that each kept 100 KB would add 10000
 
   it(("holds no more after %d of them than after %d, though each left everything open"):format(STATES, WARM), function()
     local program = process.folder .. "/states"
-    shell("gcc -std=gnu11 -O1 -Wall -o " .. program ..
+    child.works("gcc -std=gnu11 -O1 -Wall -o " .. program ..
       " spec/memory/states.c $(pkg-config --cflags --libs lua5.4 2>/dev/null || echo -I/usr/include/lua5.4 -llua5.4)")
     local out = process.folder .. "/states.out"
-    shell(("timeout 300 %s spec/memory/state.lua %s %d %d 2>%s.err >%s || tail -n 5 %s.err"):format(program, mock.brokers,
+    child.works(("timeout 300 %s spec/memory/state.lua %s %d %d 2>%s.err >%s || tail -n 5 %s.err"):format(program, mock.brokers,
       STATES, WARM, out, out, out))
     local lines = {}
     for line in io.lines(out) do

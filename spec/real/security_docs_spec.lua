@@ -1,6 +1,7 @@
 -- The programs of docs/security.md do what is said there, and so does the example.
 
 require "spec.support.luv"
+local child = require "spec.support.child"
 local page = require "spec.support.page"
 local secure = require "spec.support.secure"
 
@@ -47,9 +48,7 @@ end)
 
 describe("examples/security.lua", function()
   it("tells why each of its clients is refused", function()
-    local pipe = assert(io.popen "lua5.4 examples/security.lua 2>&1")
-    local text = pipe:read "a"
-    assert.is_true(pipe:close(), text)
+    local text = child.works "lua5.4 examples/security.lua"
     for _, words in ipairs { "the right password +delivered to first", "a wrong password .*refused user alice: wrong name "
       .. "or password",
       "not trusted .*authority that is not in ssl.ca.location", "another host +send.*is for another host",

@@ -30,4 +30,27 @@ function child.run(program, options)
   return { code = how == "exit" and code or -code, out = read(base .. ".out"), err = read(base .. ".err") }
 end
 
+---Runs a shell command to its end, at most `timeout` seconds: it is killed then, and all that it started in its group.
+---@param command string
+---@param timeout number|nil seconds, default 100
+---@return string what it printed, to either stream
+---@return integer its exit code: 0, 124 where it was too late, 128 and the signal that ended it
+function child.shell(command, timeout)
+  local quoted = "'" .. command:gsub("'", "'\\''") .. "'"
+  local pipe = assert(io.popen(("timeout -k 1 %d sh -c %s 2>&1 </dev/null"):format(timeout or 100, quoted)))
+  local text = pipe:read "a"
+  local _, how, code = pipe:close()
+  if how == "signal" then code = 128 + code end
+  if code == 124 then text = text .. "\nkilled: it had not ended in time" end
+  return text, code
+end
+
+---As child.shell, for a command that must succeed.
+---@return string what it printed
+function child.works(command, timeout)
+  local text, code = child.shell(command, timeout)
+  if code ~= 0 then error(("%s\n%s\nended with %d"):format(command, text, code), 2) end
+  return text
+end
+
 return child
