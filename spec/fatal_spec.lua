@@ -15,7 +15,13 @@ describe("a fatal error", function()
       on_error = function(err) if err.fatal then told[#told + 1] = err end end })
     assert(p:send("first", "before"))
     mock:fail("Produce", "OUT_OF_ORDER_SEQUENCE_NUMBER")
-    for i = 1, 10 do assert(p:produce("first", "v" .. i, { on_delivery = function() reports = reports + 1 end })) end
+    local accepted = 0
+    for i = 1, 10 do
+      local ok, err = p:produce("first", "v" .. i, { on_delivery = function() reports = reports + 1 end })
+      assert.is_true(ok or err.fatal) -- the first batch may have come back by now
+      accepted = accepted + (ok and 1 or 0)
+    end
+    assert.is_true(accepted > 0)
     local first = try.failure("OUT_OF_ORDER_SEQUENCE_NUMBER", p:flush(10))
     assert.same({ true, "recreate" }, { first.fatal, first.action })
     for _, call in ipairs {
@@ -28,8 +34,8 @@ describe("a fatal error", function()
       assert.is_nil(ok)
       assert.same({ true, first.name, first.code, first.message }, { err.fatal, err.name, err.code, err.message })
     end
-    assert.equal(10, reports)
-    assert.same({ 11, 0 }, { p:counts().accepted, p:pending() })
+    assert.equal(accepted, reports)
+    assert.same({ accepted + 1, 0 }, { p:counts().accepted, p:pending() })
     assert.equal(1, #told)
     assert.same({ first.name, first.message }, { told[1].name, told[1].message })
     p:close(1)
