@@ -158,6 +158,27 @@ function ask.glance(h, op, rows, timeout)
   return found
 end
 
+---The same, and one after the other those that did not answer at once.
+---@param one (fun(row: table, seconds: number): integer|nil, integer|kafka.Error)|nil asks about one (default: ask.watermarks)
+---@return {earliest: integer|nil, latest: integer|nil, err: kafka.Error|nil}[] in the order of the rows
+function ask.ends(h, op, rows, timeout, one)
+  one = one or function(row, seconds) return ask.watermarks(h, op, row.topic, row.partition, seconds) end
+  local deadline = now() + timeout
+  local found = ask.glance(h, op, rows, timeout)
+  for i, row in ipairs(rows) do
+    if not found[i] then
+      local earliest, latest
+      if h.closed then -- by a handler
+        latest = h:late({ op = op, topic = row.topic, partition = row.partition }, timeout)
+      else
+        earliest, latest = one(row, math.max(0, deadline - now()))
+      end
+      found[i] = earliest and { earliest = earliest, latest = latest } or { err = latest }
+    end
+  end
+  return found
+end
+
 local function about_rows(h, op, rows, timeout, start)
   local about = { op = op, topic = #rows == 1 and rows[1].topic or nil }
   return ask.again(h, about, timeout, function(seconds)

@@ -225,17 +225,12 @@ end
 ---@param deadline number
 function Connection:ends_of(op, rows, deadline)
   local h = self.handles[1]
-  local found, list = ask.glance(h, op, rows, math.max(0, deadline - now())), {}
+  local list = ask.ends(h, op, rows, math.max(0, deadline - now()), function(row, seconds)
+    return self:watermarks(row.topic, row.partition, seconds)
+  end)
   for i, row in ipairs(rows) do
-    local earliest, latest = found[i] and found[i].earliest, found[i] and found[i].latest
-    if not earliest and not self.closed then
-      earliest, latest = self:watermarks(row.topic, row.partition, math.max(0, deadline - now()))
-    end
-    list[i] = { topic = row.topic, partition = row.partition, earliest = earliest or nil, latest = earliest and latest or nil }
-    if not earliest then
-      list[i].err = latest or h:late({ op = op, topic = row.topic, partition = row.partition }, 0)
-      list[i].err.op = op
-    end
+    list[i].topic, list[i].partition = row.topic, row.partition
+    if list[i].err then list[i].err.op = op end
   end
   return ends_rows(list)
 end

@@ -1,15 +1,12 @@
 -- How far a consumer has come: what it has stored and commits, what its group has committed, where it stands, how far it is
 -- behind. Knows the consumer's parts, not how they came to it.
 
-local core = require "kafka.core"
 local args = require "kafka.args"
 local ask = require "kafka.ask"
 local errors = require "kafka.error"
 local polling = require "kafka.polling"
 local rows_of = require "kafka.rows"
 local show = require "kafka.show"
-
-local now = core.now
 
 local progress = {}
 
@@ -80,15 +77,11 @@ end
 
 function progress.lag(c, timeout)
   args.optional("lag", "timeout", timeout, args.seconds)
-  local deadline = now() + (timeout or DEFAULT_TIMEOUT)
   local rows, total, list = {}, 0, { table.unpack(c.parts.list) }
-  local ends = ask.glance(c.handle, "lag", list, deadline - now())
+  local ends = ask.ends(c.handle, "lag", list, timeout or DEFAULT_TIMEOUT)
   for i, part in ipairs(list) do
-    local earliest, latest = ends[i] and ends[i].earliest, ends[i] and ends[i].latest
-    if not earliest then
-      earliest, latest = ask.watermarks(c.handle, "lag", part.topic, part.partition, math.max(0, deadline - now()))
-    end
-    if not earliest then return nil, latest end
+    if ends[i].err then return nil, ends[i].err end
+    local earliest, latest = ends[i].earliest, ends[i].latest
     local at = not c.closed and progress.position(c, part)
     if not at then at = part.start == LATEST and latest or earliest end
     local lag = math.max(0, latest - math.max(at, earliest))

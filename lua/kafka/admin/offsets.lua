@@ -168,15 +168,9 @@ local function at_time(client, op, row, time, deadline)
 end
 
 -- Sets `to` of a row, within what the partition holds, or its `err`.
-local function aim(client, op, row, o, topic_of, deadline)
-  local topic, earliest, latest, at
-  topic, row.err = topic_of(row.topic)
-  if row.err then return end
-  earliest, latest = ends.of(client, op, topic, row.partition, deadline)
-  if not earliest then
-    row.err = latest
-    return
-  end
+local function aim(client, op, row, o, within, deadline)
+  local earliest, latest = within.earliest, within.latest
+  local at
   if o.shift then
     if not row.from then
       row.err = errors.new { name = "_NO_OFFSET", op = op, topic = row.topic, partition = row.partition,
@@ -193,6 +187,19 @@ local function aim(client, op, row, o, topic_of, deadline)
     at = o.to == "earliest" and earliest or o.to == "latest" and latest or math.tointeger(o.to)
   end
   row.to = math.max(earliest, math.min(at, latest))
+end
+
+-- The same for every row of a plan.
+local function aim_all(client, op, list, o, topic_of, deadline)
+  local rest = {}
+  for _, row in ipairs(list) do
+    if not row.err then rest[#rest + 1] = row end
+  end
+  local found = ends.of(client, op, rest, topic_of, deadline)
+  for i, row in ipairs(rest) do
+    row.err = found[i].err
+    if not row.err then aim(client, op, row, o, found[i], deadline) end
+  end
 end
 
 ---Moves the offsets of a group that has no members. The plan is worked out first: for each partition what is committed and
@@ -220,9 +227,9 @@ function Offsets:reset_offsets(name, options)
   if #plan == 0 then
     return nil, errors.new { name = "_NO_OFFSET", op = op, message = "group " .. core.show(name) .. " has committed nothing" }
   end
+  aim_all(self, op, plan, o, topic_of, deadline)
   local moves, by = {}, {}
   for _, row in ipairs(plan) do
-    if not row.err then aim(self, op, row, o, topic_of, deadline) end
     if row.to then
       moves[#moves + 1] = { topic = row.topic, partition = row.partition, offset = row.to }
       by[row.topic .. "\0" .. row.partition] = row

@@ -243,9 +243,11 @@ function Topics:describe_topic(name, timeout)
   local deadline = call.deadline(op, timeout)
   local topic, err = self:topic_for(op, name, math.max(0, deadline - core.now()))
   if not topic then return nil, err end
-  local list, found = {}, ends.all(self, op, topic, deadline)
+  local list = {}
+  for i, p in ipairs(topic.partitions) do list[i] = { topic = name, partition = p.partition } end
+  local found = ends.of(self, op, list, function() return topic end, deadline)
   for i, p in ipairs(topic.partitions) do
-    local at = found[p.partition]
+    local at = found[i]
     list[i] = { partition = p.partition, leader = p.leader, replicas = p.replicas, isr = p.isr, earliest = at.earliest,
       latest = at.latest, err = at.err }
   end
