@@ -100,6 +100,10 @@ BUILD     = $(SUBMAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell n
 TYPED     = $(strip make $@ $(subst ','\'',$(MAKEOVERRIDES)))
 SETUP_FOR = LUA_VERSION='$(LUA_VERSION)' tools/setup '$(TYPED)'
 
+# Before anything is installed for it.
+VERSIONS     = $(shell sed -n 's/^  \["\(.*\)"\] = require .*/\1/p' lua/kafka/localcluster/generations.lua)
+CHECK_KAFKA  = $(if $(filter-out $(VERSIONS),$(KAFKA)),$(error KAFKA must be one of $(VERSIONS), got $(KAFKA)))
+
 # The long command lines are shown with V=1 only.
 Q   = $(if $(V),,@)
 say = $(if $(V),,@echo '$(1)')
@@ -125,6 +129,7 @@ $(B)/command: FORCE
 include fuzz/fuzz.mk
 
 demo:  ## install what is missing (asks first), build, run the demo on a cluster in its own process; see BROKERS, KAFKA
+	$(CHECK_KAFKA)
 	@$(SETUP_FOR) build $(if $(KAFKA),real)
 	@$(BUILD)
 	@$(SUBMAKE) run SCRIPT=examples/north_face.lua
@@ -166,11 +171,13 @@ contest: all contestants
 	  $(foreach name,MESSAGES ROUNDS ROWS KAFKA PYTHON,$(if $($(name)),$(name)='$($(name))')) $(LUA) bench/run.lua
 
 bench:  ## install what is missing (asks first), build, compare with C and a hand-made module; see MESSAGES
+	$(CHECK_KAFKA)
 	@$(SETUP_FOR) build real
 	@$(BUILD)
 	@$(SUBMAKE) contest
 
 chaos:  ## install what is missing (asks first), build, kill and pause brokers under a writer and a reader; see MINUTES, SEED
+	$(CHECK_KAFKA)
 	@$(SETUP_FOR) build real
 	@$(BUILD)
 	@$(SUBMAKE) havoc

@@ -61,6 +61,15 @@ describe("the build", function()
     assert.truthy(text:find("package: gcc\n", 1, true))
   end)
 
+  it("refuses a version of Kafka that it cannot start, before anything is installed for it", function()
+    for _, target in ipairs { "demo", "chaos", "bench" } do
+      local code, text = shell("make " .. target .. " KAFKA=9.9")
+      assert.equal(2, code)
+      assert.matches("KAFKA must be one of 4%.3%.1 3%.9%.2 0%.8%.2%.1, got 9%.9", text)
+      assert.falsy(text:find("Java", 1, true))
+    end
+  end)
+
   it("says which packages are needed where there is no apt", function()
     works("mkdir " .. dir .. "/bin")
     works("for p in sh awk grep tr cat id; do ln -s $(command -v $p) " .. dir .. "/bin; done")
