@@ -28,7 +28,7 @@ local function producer(options)
 end
 
 local function fill(name, from, to, options)
-  local p <close> = producer()
+  local p <close> = producer { enable_idempotence = kind.can.idempotence }
   local values = {}
   for i = from, to do values[#values + 1] = tostring(i) end
   assert(p:produce_many(name, values, options))
