@@ -156,6 +156,10 @@ lk_client *lk_client_again(lua_State *L, int idx) {
   return c;
 }
 
+int lk_client_left(lua_State *L) {
+  return lk_error_fail(L, RD_KAFKA_RESP_ERR__STATE, "the group is being left, or was: open another consumer");
+}
+
 static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *client) {
   (void)rk;
   lk_throttle_note(&((lk_client *)client)->throttle, broker, id, ms);

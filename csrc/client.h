@@ -45,7 +45,7 @@ typedef struct lk_client {
   int64_t common; /* the ticket of messages that go the shortest way */
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
-  bool leaving;  /* a group: librdkafka may end it with any answer, and then drops what it is asked */
+  bool leaving;  /* or has left, a group: see lk_client_serves */
   bool patient;  /* its destruction must wait until a group has assigned partitions */
   lk_child *children;
   lk_topics topics;
@@ -74,6 +74,12 @@ lk_client *lk_client_check(lua_State *L, int idx, int type);
 
 /* The same for a userdata that was checked before in this call: whether it is still open. */
 lk_client *lk_client_again(lua_State *L, int idx);
+
+/* Whether librdkafka will serve a call about the group, or about what is assigned. Such a call waits for its main thread without
+ * end; where a group is left any answer may be the last, after which that thread drops what it is asked. It surely serves while
+ * it waits for the answer to a rebalance. lk_client_left returns nil and the error for a call that it may not serve. */
+static inline bool lk_client_serves(const lk_client *c) { return !c->leaving || c->hand.asked; }
+int lk_client_left(lua_State *L);
 
 /* True in a child process forked after the client was opened: its threads do not exist there. */
 bool lk_client_forked(const lk_client *c);

@@ -6,13 +6,37 @@
 #include "roles.h"
 #include "tpl.h"
 
+/* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
+ * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"), and what it notes of the
+ * stop in a partition's queue comes after inbox.c has emptied that. Not while a group is left: see lk_client_serves. */
+static void settle(lk_client *c) {
+  rd_kafka_topic_partition_list_t *list = NULL;
+  if (!c->leaving && !rd_kafka_assignment(c->rk, &list)) rd_kafka_topic_partition_list_destroy(list);
+}
+
 typedef rd_kafka_error_t *(*change)(lk_client *, const rd_kafka_topic_partition_list_t *);
 
+/* Each change may be the answer to a rebalance. */
 static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
-  rd_kafka_error_t *e = f(lk_client_check(L, 1, RD_KAFKA_CONSUMER), list);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  if (!lk_client_serves(c)) return lk_client_left(L);
+  rd_kafka_error_t *e = f(c, list);
   if (e) return lk_error_take(L, e);
+  c->hand.asked = false;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* A NULL list: none. */
+static int assign_whole(lua_State *L, const rd_kafka_topic_partition_list_t *list) {
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  if (!lk_client_serves(c)) return lk_client_left(L);
+  rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
+  settle(c);
+  if (err) return lk_error_fail(L, err, NULL);
+  c->hand.asked = false;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -23,15 +47,6 @@ static rd_kafka_error_t *assign_more(lk_client *c, const rd_kafka_topic_partitio
 
 /* add(rows) -> true | nil, err: fetches these partitions too, each from its offset (named positions included). */
 static int consumer_add(lua_State *L) { return apply(L, assign_more, LK_TPL_NAMED); }
-
-/* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
- * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"), and what it notes of the
- * stop in a partition's queue comes after inbox.c has emptied that. Not while a group is left: the last answer ends what
- * librdkafka has of the group, and with it this question, which would be waited for for ever. */
-static void settle(lk_client *c) {
-  rd_kafka_topic_partition_list_t *list = NULL;
-  if (!c->leaving && !rd_kafka_assignment(c->rk, &list)) rd_kafka_topic_partition_list_destroy(list);
-}
 
 /* remove(rows) -> true | nil, err: fetches these no longer. When it returns, nothing of theirs comes any more: what is
  * queued is out of date for librdkafka. A partition that stands there twice would make librdkafka abort the process. */
@@ -53,24 +68,11 @@ static int consumer_remove(lua_State *L) { return apply(L, unassign_each, LK_TPL
 /* assign(rows) -> true | nil, err: fetches these and no others. */
 static int consumer_assign(lua_State *L) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, LK_TPL_NAMED);
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
-  settle(c);
-  if (err) return lk_error_fail(L, err, NULL);
-  lua_pushboolean(L, 1);
-  return 1;
+  return assign_whole(L, lk_tpl_push(L, 2, LK_TPL_NAMED));
 }
 
 /* unassign() -> true | nil, err: fetches none any more. */
-static int consumer_unassign(lua_State *L) {
-  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, NULL);
-  settle(c);
-  if (err) return lk_error_fail(L, err, NULL);
-  lua_pushboolean(L, 1);
-  return 1;
-}
+static int consumer_unassign(lua_State *L) { return assign_whole(L, NULL); }
 
 static void list_free(void *p) { rd_kafka_topic_partition_list_destroy(p); }
 
@@ -79,6 +81,7 @@ static int consumer_assigned(lua_State *L) {
   lk_box *box = lk_box_push(L, list_free);
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_topic_partition_list_t *list = NULL;
+  if (!lk_client_serves(c)) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_assignment(c->rk, &list);
   if (err) return lk_error_fail(L, err, NULL);
   box->p = list;

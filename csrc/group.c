@@ -29,6 +29,7 @@ static int group_subscribe(lua_State *L) {
     lua_pop(L, 1);
   }
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  if (!lk_client_serves(c)) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_subscribe(c->rk, list);
   if (err) return lk_error_fail(L, err, NULL);
   c->patient = patient;
@@ -38,7 +39,9 @@ static int group_subscribe(lua_State *L) {
 
 /* unsubscribe() -> true | nil, err */
 static int group_unsubscribe(lua_State *L) {
-  rd_kafka_resp_err_t err = rd_kafka_unsubscribe(lk_client_check(L, 1, RD_KAFKA_CONSUMER)->rk);
+  lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  if (!lk_client_serves(c)) return lk_client_left(L);
+  rd_kafka_resp_err_t err = rd_kafka_unsubscribe(c->rk);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
   return 1;
@@ -59,6 +62,7 @@ static bool push_rebalance(lua_State *L, lk_hand *h) {
     lua_pushstring(L, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assign" : "revoke");
     lua_setfield(L, -2, "kind");
     h->assigned = h->assigned || err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    h->asked = true;
   } else {
     lk_error_push(L, err, rd_kafka_event_error_string(h->event));
     lua_setfield(L, -2, "err");
@@ -132,8 +136,8 @@ static int group_leave(lua_State *L) {
   lk_child_add(c, &f->child, farewell_shut);
   rd_kafka_queue_io_event_enable(f->queue, lk_port_write_fd(c->port), "!", 1);
   rd_kafka_error_t *e = rd_kafka_consumer_close_queue(c->rk, f->queue);
-  c->leaving = !e;
   if (e) return lk_error_take(L, e);
+  c->leaving = true;
   return 1;
 }
 

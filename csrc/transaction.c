@@ -58,7 +58,9 @@ static int txn_offsets(lua_State *L) {
   int box = lua_gettop(L);
   s->ms = ms;
   s->offsets = rd_kafka_topic_partition_list_copy(rows);
-  rd_kafka_t *consumer = lk_client_check(L, 3, RD_KAFKA_CONSUMER)->rk;
+  const lk_client *c = lk_client_check(L, 3, RD_KAFKA_CONSUMER);
+  if (!lk_client_serves(c)) return lk_client_left(L);
+  rd_kafka_t *consumer = c->rk;
   s->group = rd_kafka_consumer_group_metadata(consumer);
   /* Thrown out of its group, it has metadata of a member that the coordinator takes for no member at all, and serves. */
   if (rd_kafka_assignment_lost(consumer)) return lk_error_fail(L, RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, NULL);
