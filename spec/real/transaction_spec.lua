@@ -135,7 +135,7 @@ describe("transactions on real brokers", function()
     local calls = 0
     assert(t:transaction(function(tx)
       calls = calls + 1
-      for _ = 1, 5 do assert(tx:produce(to, assert(c:poll(10)).value)) end
+      for _ = 1, 5 do assert(tx:produce(to, assert(c:poll(30)).value)) end
       if calls == 1 then error(kafka.errors.new { name = "INVALID_TXN_STATE", abortable = true }) end
     end, { consumer = c }))
     assert.equal(2, calls)
