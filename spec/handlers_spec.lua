@@ -4,6 +4,7 @@ local kafka = require "kafka"
 local child = require "spec.support.child"
 local events = require "kafka.events"
 local handle = require "kafka.handle"
+local process = require "spec.support.process"
 local try = require "spec.support.try"
 
 local mock, brokers
@@ -242,6 +243,20 @@ describe("an event", function()
     assert.equal("producer", stats.type)
     assert.equal("integer", math.type(stats.ts))
     assert.equal("integer", math.type((select(2, next(stats.brokers))).nodeid))
+  end)
+
+  it("goes to on_stats only as it is now, where more has come than the handler took", function()
+    local at = {}
+    local p <close> = open { statistics_interval_ms = 10, on_stats = function(s)
+      at[#at + 1] = s.ts
+      local till = kafka.now() + 0.1
+      repeat process.nap() until kafka.now() > till
+    end }
+    try.until_true(10, function()
+      p:poll(0.05)
+      return #at >= 4
+    end)
+    for i = 2, #at do assert.is_true(at[i] - at[i - 1] > 40000, at[i] - at[i - 1]) end
   end)
 
   it("goes to on_stats once a second where no interval is said", function()

@@ -100,7 +100,7 @@ function events.take(h, kind, payload)
   if not kinds[kind] then h:took() end
   if kind == "stats" then
     if h.on.stats_text then h.on.stats_text(payload) end
-    if f then f(json.decode(payload)) end
+    if f and not h:expects "stats" then f(json.decode(payload)) end -- old ones would only pile up before a slow handler
     return
   end
   if kind == "oauth" then return oauth.answer(h, h.oauth_token, payload) end

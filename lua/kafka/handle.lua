@@ -199,6 +199,15 @@ function Handle:took()
   self.handed = true
 end
 
+---Whether another record of this kind stands behind the one that is dispatched.
+---@param kind string
+function Handle:expects(kind)
+  for i = self.head + 1, self.tail, 2 do
+    if self.list[i] == kind then return true end
+  end
+  return false
+end
+
 local function all(self)
   local list, each_key, each = self.list, self.each_key, self.each
   self:took() -- a call from here: each further one finds its place in Lua's list of calls without memory
