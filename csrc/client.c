@@ -42,6 +42,7 @@ static void unref(lk_client *c) {
   lk_port_release(c->port);
   lk_yard_release(c->yard);
   lk_throttle_end(&c->throttle);
+  if (c->group) rd_kafka_consumer_group_metadata_destroy(c->group);
   free(c);
 }
 

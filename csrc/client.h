@@ -45,7 +45,7 @@ typedef struct lk_client {
   int64_t common; /* the ticket of messages that go the shortest way */
   int64_t pulse; /* when librdkafka last heard that the caller polls, in ms */
   bool abandon;  /* its destruction would never end */
-  bool leaving;  /* or has left, a group: see lk_client_serves */
+  rd_kafka_consumer_group_metadata_t *group; /* of the member, as it was when it began to leave */
   bool patient;  /* its destruction must wait until a group has assigned partitions */
   lk_child *children;
   lk_topics topics;
@@ -75,10 +75,9 @@ lk_client *lk_client_check(lua_State *L, int idx, int type);
 /* The same for a userdata that was checked before in this call: whether it is still open. */
 lk_client *lk_client_again(lua_State *L, int idx);
 
-/* Whether librdkafka will serve a call about the group, or about what is assigned. Such a call waits for its main thread without
- * end; where a group is left any answer may be the last, after which that thread drops what it is asked. It surely serves while
- * it waits for the answer to a rebalance. lk_client_left returns nil and the error for a call that it may not serve. */
-static inline bool lk_client_serves(const lk_client *c) { return !c->leaving || c->hand.asked; }
+/* librdkafka's calls about a group, and about what is assigned, wait for its main thread without end, which may drop them
+ * once the group is being left. So none is made while hand.leaving is set, but for group.c's resign, on a thread. This
+ * returns nil and the error for a call that is not made. */
 int lk_client_left(lua_State *L);
 
 /* True in a child process forked after the client was opened: its threads do not exist there. */

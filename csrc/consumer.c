@@ -8,23 +8,21 @@
 
 /* Returns when librdkafka has stopped what it was told to: its main thread takes what it is asked in turn. Without this a
  * second whole assignment stops a partition twice, on which librdkafka aborts ("rktp->rktp_started"), and what it notes of the
- * stop in a partition's queue comes after inbox.c has emptied that. Not while a group is left: see lk_client_serves. */
+ * stop in a partition's queue comes after inbox.c has emptied that. */
 static void settle(lk_client *c) {
   rd_kafka_topic_partition_list_t *list = NULL;
-  if (!c->leaving && !rd_kafka_assignment(c->rk, &list)) rd_kafka_topic_partition_list_destroy(list);
+  if (!rd_kafka_assignment(c->rk, &list)) rd_kafka_topic_partition_list_destroy(list);
 }
 
 typedef rd_kafka_error_t *(*change)(lk_client *, const rd_kafka_topic_partition_list_t *);
 
-/* Each change may be the answer to a rebalance. */
 static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   const rd_kafka_topic_partition_list_t *list = lk_tpl_push(L, 2, offsets);
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  if (!lk_client_serves(c)) return lk_client_left(L);
+  if (c->hand.leaving) return lk_client_left(L);
   rd_kafka_error_t *e = f(c, list);
   if (e) return lk_error_take(L, e);
-  c->hand.asked = false;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -32,11 +30,10 @@ static int apply(lua_State *L, change f, lk_tpl_offsets offsets) {
 /* A NULL list: none. */
 static int assign_whole(lua_State *L, const rd_kafka_topic_partition_list_t *list) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  if (!lk_client_serves(c)) return lk_client_left(L);
+  if (c->hand.leaving) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
   settle(c);
   if (err) return lk_error_fail(L, err, NULL);
-  c->hand.asked = false;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -81,7 +78,7 @@ static int consumer_assigned(lua_State *L) {
   lk_box *box = lk_box_push(L, list_free);
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   rd_kafka_topic_partition_list_t *list = NULL;
-  if (!lk_client_serves(c)) return lk_client_left(L);
+  if (c->hand.leaving) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_assignment(c->rk, &list);
   if (err) return lk_error_fail(L, err, NULL);
   box->p = list;

@@ -14,7 +14,8 @@
 typedef struct lk_hand {
   rd_kafka_t *rk; /* whose events these are */
   bool assigned;   /* a group has assigned partitions, now or before */
-  bool asked;      /* it waits for the answer to a rebalance that was handed over */
+  bool cooperative; /* the protocol of that group, as the last rebalance said */
+  bool leaving;    /* or has left it: librdkafka may drop what it is asked about the group, so it is asked nothing */
   rd_kafka_event_t *event;
   const rd_kafka_message_t *message; /* of a delivery event: the one under conversion */
   int64_t delivered, failed;         /* reports handed over so far */

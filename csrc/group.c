@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "error.h"
+#include "job.h"
 #include "misuse.h"
 #include "opt.h"
 #include "roles.h"
@@ -29,7 +30,7 @@ static int group_subscribe(lua_State *L) {
     lua_pop(L, 1);
   }
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  if (!lk_client_serves(c)) return lk_client_left(L);
+  if (c->hand.leaving) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_subscribe(c->rk, list);
   if (err) return lk_error_fail(L, err, NULL);
   c->patient = patient;
@@ -40,7 +41,7 @@ static int group_subscribe(lua_State *L) {
 /* unsubscribe() -> true | nil, err */
 static int group_unsubscribe(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
-  if (!lk_client_serves(c)) return lk_client_left(L);
+  if (c->hand.leaving) return lk_client_left(L);
   rd_kafka_resp_err_t err = rd_kafka_unsubscribe(c->rk);
   if (err) return lk_error_fail(L, err, NULL);
   lua_pushboolean(L, 1);
@@ -53,7 +54,10 @@ static int group_unsubscribe(lua_State *L) {
 static bool push_rebalance(lua_State *L, lk_hand *h) {
   rd_kafka_t *rk = h->rk;
   rd_kafka_resp_err_t err = rd_kafka_event_error(h->event);
-  const char *protocol = rd_kafka_rebalance_protocol(rk);
+  if (!h->leaving) {
+    const char *protocol = rd_kafka_rebalance_protocol(rk);
+    h->cooperative = protocol && *protocol == 'C';
+  }
   lua_pushliteral(L, "rebalance");
   lua_createtable(L, 0, 4);
   lk_tpl_rows(L, rd_kafka_event_topic_partition_list(h->event));
@@ -62,14 +66,13 @@ static bool push_rebalance(lua_State *L, lk_hand *h) {
     lua_pushstring(L, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assign" : "revoke");
     lua_setfield(L, -2, "kind");
     h->assigned = h->assigned || err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    h->asked = true;
   } else {
     lk_error_push(L, err, rd_kafka_event_error_string(h->event));
     lua_setfield(L, -2, "err");
   }
   lua_pushboolean(L, rd_kafka_assignment_lost(rk));
   lua_setfield(L, -2, "lost");
-  lua_pushboolean(L, protocol && *protocol == 'C');
+  lua_pushboolean(L, h->cooperative);
   lua_setfield(L, -2, "cooperative");
   lk_hand_put(L, h);
   return true;
@@ -125,20 +128,37 @@ static int farewell_gc(lua_State *L) {
 }
 
 /* leave() -> an object to be kept until left() | nil, err: the member gives its partitions back (a last "rebalance"
- * record, to be answered) and leaves the group. */
+ * record, to be answered by resign) and leaves the group. */
 static int group_leave(lua_State *L) {
   lk_client_check(L, 1, RD_KAFKA_CONSUMER);
   farewell *f = lk_class_new(L, &farewell_class, sizeof *f, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  if (!c->hand.leaving && !c->group) c->group = rd_kafka_consumer_group_metadata(c->rk);
   f->queue = rd_kafka_queue_new(c->rk);
   lk_child_add(c, &f->child, farewell_shut);
   rd_kafka_queue_io_event_enable(f->queue, lk_port_write_fd(c->port), "!", 1);
   rd_kafka_error_t *e = rd_kafka_consumer_close_queue(c->rk, f->queue);
   if (e) return lk_error_take(L, e);
-  c->leaving = true;
+  c->hand.leaving = true;
   return 1;
+}
+
+static void resign_run(lk_job *j) { j->err = rd_kafka_assign(j->client->rk, NULL); }
+
+static void resign_push(lua_State *L, lk_job *j) {
+  (void)j;
+  lua_createtable(L, 0, 0);
+}
+
+/* resign(ticket) -> true | nil, err: gives all partitions back, while a group is left too: the answer to any rebalance then. The
+ * record is {} or {err}, and may never come when left() is true. */
+static int group_resign(lua_State *L) {
+  lk_client_check(L, 1, RD_KAFKA_CONSUMER);
+  int64_t ticket = lk_ticket(L, 2);
+  lk_job_push(L, RD_KAFKA_CONSUMER, sizeof(lk_job), resign_run, resign_push, NULL);
+  return lk_job_start(L, lua_gettop(L), ticket);
 }
 
 /* left() -> whether leaving has ended */
@@ -149,7 +169,8 @@ static int group_left(lua_State *L) {
 
 const luaL_Reg lk_group_methods[] = {
     {"subscribe", group_subscribe}, {"unsubscribe", group_unsubscribe}, {"pulse", group_pulse},
-    {"leave", group_leave},         {"left", group_left},               {NULL, NULL}};
+    {"leave", group_leave},         {"resign", group_resign},           {"left", group_left},
+    {NULL, NULL}};
 
 void lk_group_open(void) { lk_event_register(RD_KAFKA_EVENT_REBALANCE, push_rebalance); }
 

@@ -33,7 +33,7 @@ static void empty_queue(lk_entry *e) {
 static void stop(lk_inbox *b) {
   rd_kafka_t *rk = b->child.client->rk;
   rd_kafka_topic_partition_list_t *assigned = NULL;
-  if (b->n_entries == 0 || !lk_client_serves(b->child.client) || rd_kafka_assignment(rk, &assigned)) return;
+  if (b->n_entries == 0 || b->child.client->hand.leaving || rd_kafka_assignment(rk, &assigned)) return;
   rd_kafka_topic_partition_list_t *ours = rd_kafka_topic_partition_list_new((int)b->n_entries);
   for (size_t i = 0; i < b->n_entries; i++) {
     const lk_entry *e = &b->entries[i];
@@ -44,8 +44,7 @@ static void stop(lk_inbox *b) {
   if (ours->cnt > 0) {
     rd_kafka_error_t *e = rd_kafka_incremental_unassign(rk, ours);
     if (e) rd_kafka_error_destroy(e);
-    /* It has stopped when this is answered. The unassignment may have been the last answer to a group, as consumer.c says. */
-    if (!b->child.client->leaving && !rd_kafka_assignment(rk, &assigned)) rd_kafka_topic_partition_list_destroy(assigned);
+    if (!rd_kafka_assignment(rk, &assigned)) rd_kafka_topic_partition_list_destroy(assigned); /* it has stopped by then */
   }
   rd_kafka_topic_partition_list_destroy(ours);
 }

@@ -306,6 +306,50 @@ describe("the end of a process with a member", function()
     end
   end)
 
+  it("comes at once, and as no error, where the group is just taking partitions away", function()
+    local r = child.run([[
+      local kafka = require "kafka"
+      local mock = assert(kafka.mock { topics = { first = 4 } })
+      local function open(strategy, options)
+        options.brokers, options.group, options.topics = mock.brokers, strategy, "first"
+        options.partition_assignment_strategy = strategy
+        options.heartbeat_interval_ms, options.session_timeout_ms, options.auto_commit_interval_ms = 200, 6000, 86400000
+        return assert(kafka.consumer(options))
+      end
+      local p <close> = assert(kafka.producer { brokers = mock.brokers })
+      for i = 0, 3 do assert(p:send("first", "v", { partition = i })) end
+      local first, second, held = {}, {}, {}
+      for _, strategy in ipairs { "range", "cooperative-sticky" } do
+        first[strategy] = open(strategy, {
+          on_revoke = function(rows, c)
+            print(strategy, #rows > 0)
+            c:committed(rows, 1) -- serves what comes meanwhile
+          end,
+          on_error = function(err) if err.op ~= "commit" then print(err) end end })
+      end
+      for strategy, c in pairs(first) do
+        held[strategy] = assert(c:poll(20))
+        assert(c:store(held[strategy]))
+      end
+      for strategy in pairs(first) do second[strategy] = open(strategy, { on_error = function() end }) end
+      local till = kafka.now() + 4.1
+      repeat
+        for _, c in pairs(second) do c:poll(0.05) end
+      until kafka.now() > till
+      for _, strategy in ipairs { "range", "cooperative-sticky" } do
+        local codes = {}
+        for i = 1, 8 do codes[i] = "REBALANCE_IN_PROGRESS" end
+        assert(mock:fail("OffsetCommit", table.unpack(codes)))
+        local start = kafka.now()
+        first[strategy]:close(10)
+        print(kafka.now() - start < 5)
+        mock:fail "OffsetCommit"
+      end
+      os.exit(0) ]], { timeout = 60 })
+    assert.equal("", r.err)
+    assert.equal("range\ttrue\ntrue\ncooperative-sticky\ttrue\ntrue\n", r.out)
+  end)
+
   -- Between joining and the first assignment librdkafka below 2.3 would abort: with this round-trip time from 5.9 to 6.7 s.
   it("does not abort while cooperative members join, one closed and one collected", function()
     local r = child.run(program("cooperative-sticky", "0.4", "0", [[

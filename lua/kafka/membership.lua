@@ -36,6 +36,7 @@ local function open(consumer, policy)
     unanswered = nil, -- function that answers what is being handled
     expelled = false, -- it polled too seldom: whatever is taken away next is lost, also what had been asked for before
     busy = false, -- a handler of ours runs
+    leaves = nil, -- the deadline, once the group is being left
   }, Membership)
   self.handle.on.rebalance = function(record)
     self.queue[#self.queue + 1] = record
@@ -76,8 +77,28 @@ local function look_up(self, parts)
   end
 end
 
+-- While the group is left librdkafka may drop any answer, so it is given by a request, which is waited for until it has ended.
+-- Perhaps it waits for none.
+local function resign(self)
+  local h = self.handle
+  if not h.core:left() then
+    local asked, err = h:begin({ op = "unassign" }, math.huge, function(ticket) return h.core:resign(ticket) end)
+    if not asked then return nil, err end
+    h:await(function() return asked.answer or h.core:left() end, self.leaves)
+  end
+  if not h.closed then self.parts:forget_all() end
+  return true
+end
+
 local function assign(self, record)
   self.expelled = false
+  if self.leaves then
+    self.unanswered = function()
+      self.unanswered = nil
+      return resign(self)
+    end
+    return
+  end
   local parts = self.parts
   parts.eager = not record.cooperative
   if parts.eager then parts:forget_all() end
@@ -113,10 +134,12 @@ local function revoke(self, record)
   self.unanswered = function()
     self.unanswered = nil
     for _, part in ipairs(parts) do policy.backlog:drop(part.topic, part.partition) end
+    if self.leaves then return resign(self) end
     if record.cooperative then return self.parts:give_back(parts) end
     return self.parts:clear()
   end
   shown_list(shown)
+  if self.leaves and #parts == 0 then return end -- given back by an answer before
   if lost then
     run(self, policy.on_lost or policy.on_revoke, shown)
     return
@@ -134,6 +157,7 @@ local function failed(self, record)
   self.assigned = false
   self.unanswered = function()
     self.unanswered = nil
+    if self.leaves then return resign(self) end
     return self.parts:clear()
   end
   self.handle:tell(errors.from(record.err, { op = "rebalance" }))
@@ -193,7 +217,7 @@ local function leave(self, deadline)
     h:tell(errors.from(raw, { op = "close" }))
     return
   end
-  self.farewell = farewell
+  self.farewell, self.leaves = farewell, deadline
   repeat
     guarded(self, function()
       h:await(function()

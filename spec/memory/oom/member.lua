@@ -130,7 +130,7 @@ return {
         m.c:wait(20)
         drain(m)
       end
-      assert(m.c:unassign())
+      assert(m.c:resign(1))
       while not m.c:left() do
         assert(core.now() < deadline, "the member does not leave")
         m.c:wait(20)
