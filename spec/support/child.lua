@@ -1,5 +1,6 @@
 -- Programs in a process of their own: what a spec cannot do to itself, such as being interrupted or ending with a client open.
 
+local core = require "kafka.core"
 local process = require "spec.support.process"
 
 local child = {}
@@ -13,6 +14,9 @@ local function read(name)
   return text
 end
 
+-- Ends with this process, too.
+local function bounded(seconds) return "setpriv --pdeathsig TERM timeout -k 1 " .. seconds end
+
 ---Runs a Lua program. It finds `kafka` and the specs' support as this process does.
 ---@param program string its text
 ---@param options table|nil timeout seconds (default 20): it is killed then; prefix: shell words before lua
@@ -24,8 +28,8 @@ function child.run(program, options)
   local f = assert(io.open(base .. ".lua", "wb"))
   f:write(program)
   f:close()
-  local command = ("SPEC_PROCESS=%s timeout -k 1 %d %s %s %s.lua >%s.out 2>%s.err </dev/null"):format(process.file,
-    options.timeout or 20, options.prefix or "", os.getenv "LUA" or "lua5.4", base, base, base)
+  local command = ("export SPEC_PROCESS=%s; exec %s %s %s %s.lua >%s.out 2>%s.err </dev/null"):format(process.file,
+    bounded(options.timeout or 20), options.prefix or "", os.getenv "LUA" or "lua5.4", base, base, base)
   local _, how, code = os.execute(command)
   return { code = how == "exit" and code or -code, out = read(base .. ".out"), err = read(base .. ".err") }
 end
@@ -37,10 +41,13 @@ end
 ---@return integer its exit code: 0, 124 where it was too late, 128 and the signal that ended it
 function child.shell(command, timeout)
   local quoted = "'" .. command:gsub("'", "'\\''") .. "'"
-  local pipe = assert(io.popen(("timeout -k 1 %d sh -c %s 2>&1 </dev/null"):format(timeout or 100, quoted)))
+  timeout = timeout or 100
+  local began = core.now()
+  local pipe = assert(io.popen(("exec %s sh -c %s 2>&1 </dev/null"):format(bounded(timeout), quoted)))
   local text = pipe:read "a"
   local _, how, code = pipe:close()
   if how == "signal" then code = 128 + code end
+  if code == 137 and core.now() - began >= timeout then code = 124 end -- it took no notice of the first signal
   if code == 124 then text = text .. "\nkilled: it had not ended in time" end
   return text, code
 end
