@@ -13,10 +13,13 @@ local M = {}
 -- A slow line may need minutes for 50 MB, and it is needed once: not counted in the caller's timeout.
 local DOWNLOAD_TIMEOUT = 900
 
--- Maven keeps the lock to its end, because it inherits the descriptor.
+-- Maven keeps the lock to its end, because it inherits the descriptor; what it fetched gets its place a moment later.
 local DOWNLOAD = [[
 exec 9>"$1"
-if command -v flock >/dev/null; then until flock -n 9; do sleep 0.2; done; fi
+if command -v flock >/dev/null && ! flock -n 9; then
+  until flock -n 9; do sleep 0.2; done
+  [ -e "$2" ] || sleep 0.5
+fi
 [ -e "$2" ] && exit 0
 shift 2
 exec "$@"
