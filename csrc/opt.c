@@ -91,7 +91,9 @@ const char *lk_opt_bytes(lua_State *L, int idx, const char *arg, size_t *len) {
 int lk_opt_ms(lua_State *L, int idx) {
   lua_Number ms = lua_type(L, idx) == LUA_TNUMBER ? lua_tonumber(L, idx) : -1;
   if (!(ms >= 0)) lk_misuse(L, idx, "timeout", "a number of milliseconds, 0 or more");
-  return ms >= (lua_Number)INT_MAX ? INT_MAX : (int)ms;
+  if (ms >= (lua_Number)INT_MAX) return INT_MAX;
+  int whole = (int)ms;
+  return (lua_Number)whole < ms ? whole + 1 : whole;
 }
 
 void lk_opt_table(lua_State *L, int idx, const char *arg) {

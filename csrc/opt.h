@@ -27,7 +27,8 @@ const char *lk_opt_name(lua_State *L, int idx, const char *arg, size_t max);
 /* Bytes or nil: NULL for nil, never NULL for "". */
 const char *lk_opt_bytes(lua_State *L, int idx, const char *arg, size_t *len);
 
-/* Milliseconds for librdkafka from a number of milliseconds that may be fractional or huge, clamped to int. */
+/* Milliseconds for librdkafka from a number of milliseconds that may be fractional or huge, clamped to int. Rounded up: no call
+ * ends before its time. */
 int lk_opt_ms(lua_State *L, int idx);
 
 /* A table, checked. */

@@ -43,6 +43,23 @@ describe("the core", function()
     assert.equal(0, result.code, result.err)
   end)
 
+  it("ends no request a part of a millisecond before its time", function()
+    local c = assert(consumer { ["bootstrap.servers"] = "127.0.0.1:1" })
+    finally(function() c:close() end)
+    for ticket = 1, 5 do
+      local began, answered = core.now(), false
+      assert(c:metadata(false, 50.95, ticket))
+      try.until_true(5, function()
+        c:wait(10)
+        local records = {}
+        for i = 1, c:drain(records, 0, 1000), 2 do answered = answered or records[i] == ticket end
+        return answered
+      end)
+      local took = core.now() - began
+      assert.is_true(took >= 0.05095, "took " .. took)
+    end
+  end)
+
   -- librdkafka's calls might wait for ever.
   it("asks a group that is being left nothing but to take all partitions back, which is not waited for", function()
     local result = child.run [[
