@@ -90,24 +90,26 @@ local function resign(self)
   return true
 end
 
-local function assign(self, record)
-  self.expelled = false
-  if self.leaves then
-    self.unanswered = function()
-      self.unanswered = nil
-      return resign(self)
-    end
-    return
+-- What the group is to be answered. While it is being left there is one answer to all that it says.
+local function prepare(self, give)
+  self.unanswered = function()
+    self.unanswered = nil
+    if self.leaves then return resign(self) end
+    return give()
   end
-  local parts = self.parts
+end
+
+local function assign(self, record)
+  local parts, new, shown = self.parts, {}, {}
+  self.expelled = false
+  prepare(self, function()
+    self.assigned, self.served = true, true
+    return parts:take_up()
+  end)
+  if self.leaves then return end
   parts.eager = not record.cooperative
   if parts.eager then parts:forget_all() end
-  local new, shown = {}, {}
   for i, row in ipairs(record.rows) do new[i] = parts:add(row.topic, row.partition) end
-  self.unanswered = function()
-    self.unanswered, self.assigned, self.served = nil, true, true
-    return parts:take_up()
-  end
   look_up(self, new)
   for i, part in ipairs(new) do
     shown[i] = { topic = part.topic, partition = part.partition, offset = part.acknowledged }
@@ -131,13 +133,11 @@ local function revoke(self, record)
   end
   local lost = record.lost or self.expelled
   self.assigned, self.expelled = false, false
-  self.unanswered = function()
-    self.unanswered = nil
+  prepare(self, function()
     for _, part in ipairs(parts) do policy.backlog:drop(part.topic, part.partition) end
-    if self.leaves then return resign(self) end
     if record.cooperative then return self.parts:give_back(parts) end
     return self.parts:clear()
-  end
+  end)
   shown_list(shown)
   if self.leaves and #parts == 0 then return end -- given back by an answer before
   if lost then
@@ -155,11 +155,7 @@ end
 
 local function failed(self, record)
   self.assigned = false
-  self.unanswered = function()
-    self.unanswered = nil
-    if self.leaves then return resign(self) end
-    return self.parts:clear()
-  end
+  prepare(self, function() return self.parts:clear() end)
   self.handle:tell(errors.from(record.err, { op = "rebalance" }))
 end
 
