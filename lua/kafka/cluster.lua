@@ -62,7 +62,8 @@ local partitions = show.list({ "partition", show.made("leader", function(p) retu
 ---@field topics kafka.Topic[] by name
 ---@field controller integer|nil
 ---@field cluster_id string|nil
----@field answered_by integer the broker that answered
+---@field answered_by integer|nil the broker that answered
+---@field coordinators table<string, integer>|nil of a picture of some groups: group -> the broker's id
 local Cluster = { __name = "kafka.Cluster" }
 Cluster.__index = Cluster
 
@@ -83,6 +84,10 @@ function Cluster:__tostring()
     lines[#lines + 1] = tostring(b) .. (b.id == self.controller and " (controller)" or "")
   end
   for _, t in ipairs(self.topics) do lines[#lines + 1] = tostring(t) end
+  local groups = {}
+  for group, id in next, self.coordinators or {} do groups[#groups + 1] = ("group %s: coordinator %d"):format(group, id) end
+  table.sort(groups)
+  table.move(groups, 1, #groups, #lines + 1, lines)
   return table.concat(lines, "\n")
 end
 
@@ -94,19 +99,28 @@ local function by(field)
   return function(a, b) return a[field] < b[field] end
 end
 
----Makes a picture of the core's metadata, in a steady order.
+---Lets a picture of plain tables print itself.
+---@param picture table
 ---@return kafka.Cluster
-function cluster.picture(raw)
-  table.sort(raw.brokers, by "id")
-  for _, b in ipairs(brokers(raw.brokers)) do cluster.broker(b) end
-  for _, t in ipairs(topics(raw.topics)) do
-    t.name, t.topic = t.topic, nil
-    table.sort(t.partitions, by "partition")
+function cluster.shown(picture)
+  for _, b in ipairs(brokers(picture.brokers)) do cluster.broker(b) end
+  for _, t in ipairs(topics(picture.topics)) do
     partitions(t.partitions)
     setmetatable(t, Topic)
   end
+  return setmetatable(picture, Cluster)
+end
+
+---Makes a picture of the core's metadata, in a steady order.
+---@return kafka.Cluster
+function cluster.picture(raw)
+  for _, t in ipairs(raw.topics) do
+    t.name, t.topic = t.topic, nil
+    table.sort(t.partitions, by "partition")
+  end
+  table.sort(raw.brokers, by "id")
   table.sort(raw.topics, by "name")
-  return setmetatable(raw, Cluster)
+  return cluster.shown(raw)
 end
 
 return cluster

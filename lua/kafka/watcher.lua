@@ -5,6 +5,7 @@
 local core = require "kafka.core"
 local args = require "kafka.args"
 local changes = require "kafka.changes"
+local cluster = require "kafka.cluster"
 local errors = require "kafka.error"
 local news = require "kafka.news"
 local picture = require "kafka.picture"
@@ -92,7 +93,8 @@ local function taken(self, seen, began)
   self.unreachable, self.failures, self.answered_at = false, 0, now()
   self.pictures = self.pictures + 1
   local list, fast = news.step(self.state, seen, now())
-  self.picture = self.state.picture
+  self.picture = cluster.shown(self.state.picture)
+  self.picture.cluster_id = seen.cluster_id
   for _, change in ipairs(list) do tell(self, change) end
   self.due = fast and now() + math.min(self.every, FAST) or math.max(now(), began + self.every)
   tell_denied(self, seen.unclear)
