@@ -97,6 +97,15 @@ local cases = {
     "sasl.mechanism plain is not known: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI, in capitals" },
   { 'Invalid sasl.kerberos.kinit.cmd value: Property not available: "sasl.kerberos.keytab"', tls_login, "config",
     "sasl.mechanism is missing: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER" },
+  { "h:1/1: Disconnected (after 3060ms in state UP)", {}, "network",
+    "the broker ended the connection, as one that goes down does (broker 1 at h:1)" },
+  { "h:1/1: Receive failed: Connection reset by peer (after 60ms in state UP)", {}, "network",
+    "the broker ended the connection, as one that goes down does (broker 1 at h:1)" },
+  { "GroupCoordinator: h:1: Send failed: Broken pipe (after 60ms in state UP)", {}, "network",
+    "the broker ended the connection, as one that goes down does (coordinator at h:1)" },
+  { "h:1/1: 3 request(s) timed out: disconnect (after 10060ms in state UP)", {}, "network",
+    "no answer in time: the broker hangs, or waits for replicas, or the network is slow (broker 1 at h:1)" },
+  { "3/3 brokers are down", {}, "network", "no broker can be reached: 3 of 3 connections are down" },
   { "sasl.username and sasl.password must be set", tls_login, "config", "sasl.username and sasl.password are missing" },
 }
 
@@ -111,7 +120,7 @@ describe("what librdkafka says of", function()
 end)
 
 describe("a text that means nothing known", function()
-  it("is left as it is", function() assert.is_nil(look "h:1/1: Disconnected (after 3060ms in state UP)") end)
+  it("is left as it is", function() assert.is_nil(look "h:1/1: Protocol parse failure for Fetch v11") end)
 end)
 
 -- A broker that goes down ends connections half way, for which librdkafka blames security.protocol.
@@ -139,7 +148,9 @@ describe("a connection that ends early", function()
   end
 
   it("may pass where it was the coordinator's", function()
-    assert.equal("retry", diagnose.look("GroupCoordinator: h:1: " .. APIVERSION, facts).action)
+    local found = diagnose.look("GroupCoordinator: h:1: " .. APIVERSION, facts)
+    assert.equal("retry", found.action)
+    assert.equal("the broker ended the connection, as one that goes down does (coordinator at h:1)", found.message)
   end)
 end)
 

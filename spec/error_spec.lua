@@ -68,6 +68,14 @@ describe("an error", function()
     assert.truthy(text:find("h:9092: connection refused", 1, true))
   end)
 
+  it("has a sentence of its own where librdkafka's is a name, and librdkafka's where that tells more", function()
+    local bare = errors.from({ name = "_TRANSPORT", message = "Local: Broker transport failure" }, { op = "metadata" })
+    assert.equal("metadata: no connection to a broker, or it ended before the answer (_TRANSPORT; try again)", tostring(bare))
+    for _, more in ipairs { "h:9092/1: something new", "Local: Broker transport failure: something new" } do
+      assert.equal(more, errors.from({ name = "_TRANSPORT", message = more }, {}).message)
+    end
+  end)
+
   it("is known from other tables", function()
     assert.is_true(errors.is(errors.new { name = "_FAIL" }))
     assert.is_false(errors.is { name = "_FAIL" })

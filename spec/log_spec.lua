@@ -55,6 +55,17 @@ describe("the log", function()
     assert.same({ "one: 127.0.0.1:9092/bootstrap: " .. text }, lines)
   end)
 
+  it("tells once what the two connections to a broker say", function()
+    local text = unseen "nothing listens there"
+    local lines = with_clock(function()
+      log.line("one", 3, text .. " (broker 1 at 127.0.0.1:9092)")
+      log.line("one", 3, text .. " (coordinator at 127.0.0.1:9092)")
+      log.line("one", 3, text .. " (broker 2 at 127.0.0.1:9093)")
+    end)
+    text = "one: " .. text
+    assert.same({ text .. " (broker 1 at 127.0.0.1:9092)", text .. " (broker 2 at 127.0.0.1:9093)" }, lines)
+  end)
+
   it("tells of each broker", function()
     local text = unseen "failed"
     local lines = with_clock(function()

@@ -45,7 +45,8 @@ local guesses = {
   "connecting to a PLAINTEXT broker listener",
   "SSL routines::unexpected eof.*SSL_HANDSHAKE",
 }
-local BROKEN = { "", "the broker ended the connection, as one that goes down does{old}", "network", "retry" }
+local ENDED = "the broker ended the connection, as one that goes down does"
+local BROKEN = { "", ENDED .. "{old}", "network", "retry" }
 
 -- pattern of librdkafka's text, the sentence, category, action. {1} is what the pattern captured, {name} one of the facts.
 -- The first row that fits counts.
@@ -88,6 +89,12 @@ local rows = {
     "connected, but no TLS answer comes: a broker that hangs, or not Kafka's port", "network", "retry" },
   { "Connection setup timed out in state CONNECT",
     "no answer to the connection: a firewall, or another address", "network", "retry" },
+  { "^Disconnected", ENDED, "network", "retry" },
+  { "Connection reset by peer", ENDED, "network", "retry" },
+  { "Broken pipe", ENDED, "network", "retry" },
+  { "request%(s%) timed out: disconnect", "no answer in time: the broker hangs, or waits for replicas, or the network is slow",
+    "network", "retry" },
+  { "^(%d+)/%d+ brokers are down", "no broker can be reached: {1} of {1} connections are down", "network", "retry" },
   -- what may be done
   { "FindCoordinator response error: Group authorization failed",
     "access denied: no ACL allows {user} Read on the group", "security", "fix" },
@@ -130,16 +137,20 @@ function diagnose.facts(settings, version, version_name)
   }
 end
 
--- "sasl_ssl://host:9092/bootstrap: REASON (after 3ms in state UP, 1 identical error(s) suppressed)"
+-- "sasl_ssl://host:9092/bootstrap: REASON (after 3ms in state UP, 1 identical error(s) suppressed)", or
+-- "GroupCoordinator: host:9092: REASON": a second connection to a broker.
 local function parts(text)
   local place, who, reason = text:match "^([^%s]+)/(%w+): (.*)$"
+  if not place then
+    who, place, reason = text:match "^(%a+Coordinator): ([^%s]+:%d+): (.*)$"
+  end
   if not place then return nil, nil, text end
   return place:gsub("^[%w_]+://", ""), who, reason
 end
 
--- Whether the trouble is with a broker whose address another broker has told: "host:9092/1: ...", "GroupCoordinator: ...".
+-- Whether the trouble is with a broker whose address another broker has told.
 local function is_learnt(who, reason)
-  return who and who:find "^%d+$" or reason:find "^%a+Coordinator[:/]"
+  return who and (who:find "^%d+$" or who:find "Coordinator$") or reason:find "^%a+Coordinator[:/]"
 end
 
 local function is_guess(reason)
@@ -174,6 +185,7 @@ function diagnose.look(text, facts, answered)
       end)
       if place then
         local learnt = who:find "^%d+$" and ("broker %s at %s"):format(who, place)
+          or who:find "Coordinator$" and "coordinator at " .. place
         message = ("%s (%s)"):format(message, learnt or place)
       end
       return { message = message, category = row[3], action = row[4] }

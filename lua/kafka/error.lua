@@ -112,6 +112,19 @@ local words = {
   MSG_SIZE_TOO_LARGE = "the message is larger than the limit (message.max.bytes here and at the broker)",
 }
 
+-- The same, where its own is nothing but the name of the error.
+local plain = {
+  _TRANSPORT = "no connection to a broker, or it ended before the answer",
+  _RESOLVE = "no such host name",
+  _WAIT_COORD = "the group's coordinator is not known yet",
+  _NO_OFFSET = "no offset is stored",
+  _ASSIGNMENT_LOST = "the group has given the partitions to others",
+}
+
+local function sentence(raw)
+  return words[raw.name] or raw.message and raw.message:find "^Local: [^:]*$" and plain[raw.name] or raw.message
+end
+
 -- What an ACL must allow for a call that touches a topic: Describe unless told here.
 local rights = { send = "Write", produce = "Write", fetch = "Read", poll = "Read", commit = "Read", create_topic = "Create" }
 
@@ -174,7 +187,7 @@ function errors.new(fields)
   e.action = e.fatal and "recreate" or e.abortable and "abort" or e.action or m.action
   if e.retriable == nil then e.retriable = e.action == "wait" or e.action == "retry" end
   e.fatal, e.abortable = e.fatal or false, e.abortable or false
-  e.message = e.message or words[e.name] or e.name
+  e.message = e.message or words[e.name] or plain[e.name] or e.name
   return setmetatable(e, Error)
 end
 
@@ -187,7 +200,7 @@ function errors.from(raw, about)
   args.check("errors.from", "about", about, args.table)
   for k, v in next, raw do e[k] = v end
   for k, v in next, about do e[k] = v end
-  e.message = about.message or words[raw.name] or raw.message
+  e.message = about.message or sentence(raw)
   if denied[raw.name] and not about.original then
     e.message = ("access denied: no ACL allows %s %s"):format(about.user or "this client's user", denied[raw.name](about.op))
     e.original, e.cause = raw.message, nil

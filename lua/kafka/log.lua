@@ -21,9 +21,11 @@ end
 
 local function without_thread(text) return (text:gsub("^%[thrd:[^%]]*%]:%s*", "")) end
 
--- The same trouble, of whichever client, differs only in numbers and in the thread that tells it. Addresses tell brokers apart.
+-- The same trouble, of whichever client and connection, differs only in numbers and in the thread that tells it. Addresses tell
+-- brokers apart.
 local function key_of(text)
   text = without_thread(text):gsub("%(after.*", "")
+  text = text:gsub("%(broker %d+ at ", "("):gsub("%(coordinator at ", "(")
   text = text:gsub("^(%S-:%d+)/%w+:", "%1")
   return (text:gsub("%S+", function(word)
     if not word:find("[%w%]]:%d") then return (word:gsub("%d+", "0")) end
