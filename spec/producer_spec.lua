@@ -83,6 +83,44 @@ describe("send", function()
   end)
 end)
 
+describe("a topic that a producer took for unknown", function()
+  -- Each returns nil, err where it is refused.
+  local ways = {
+    produce = function(p) return p:produce("later", "v", { on_delivery = function() end }) end,
+    send = function(p) return p:send("later", "v") end,
+    produce_many = function(p) return p:produce_many("later", { "a", "b", "c" }, { on_delivery = function() end }) end,
+  }
+  for name, way in pairs(ways) do
+    it("is looked at anew by " .. name .. ", and found", function()
+      local p = open { topic_metadata_propagation_max_ms = 100 }
+      finally(function() p:close(0) end)
+      mock:create_topic("later", 1)
+      assert(mock:topic_error("later", "UNKNOWN_TOPIC_OR_PART"))
+      try.until_true(10, function()
+        return not p:produce("later", "v", { on_delivery = function() end })
+      end, "a refusal")
+      try.failure("_UNKNOWN_TOPIC", way(p))
+      assert(mock:topic_error("later", nil))
+      assert(way(p))
+    end)
+  end
+
+  it("is not looked at by a call without time", function()
+    local p = open { topic_metadata_propagation_max_ms = 100, on_delivery = function() end }
+    finally(function() p:close(0) end)
+    assert(mock:create_topic("never", 1))
+    assert(mock:topic_error("never", "UNKNOWN_TOPIC_OR_PART"))
+    try.until_true(10, function() return not p:produce("never", "v") end, "a refusal")
+    mock:rtt(1)
+    local seconds = try.time(function()
+      try.failure("_UNKNOWN_TOPIC", p:produce("never", "v", { timeout = 0 }))
+      try.failure("_UNKNOWN_TOPIC", p:produce_many("never", { "a", "b" }, { timeout = 0 }))
+    end)
+    mock:rtt(0)
+    assert.is_true(seconds < 0.5, "took " .. seconds)
+  end)
+end)
+
 describe("a report", function()
   it("goes to the message's on_delivery, else to the producer's", function()
     local own, common = {}, {}

@@ -1,5 +1,6 @@
 -- Handing messages to a producer's queue: one, or many in one crossing; and what to do where it is full: serve reports and try
--- again until the time is over. Knows nothing of what becomes of them later.
+-- again until the time is over. Where the topic or the partition is unknown: look, and try again once. Knows nothing of what
+-- becomes of them later.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
@@ -12,6 +13,9 @@ local now = core.now
 local enqueue = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local LOOK = 2 -- seconds that a look at a topic may take
+local UNKNOWN = { _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true }
+local CLOSED = { name = "_DESTROY", message = "the client was closed meanwhile" }
 local refused_rows = show.list { "index" }
 
 -- The core's refusal as an error. After a fatal one librdkafka has other names for it.
@@ -30,8 +34,15 @@ local function when_room(h, timeout, try)
     ok, raw = try()
     return ok or raw.name ~= "_QUEUE_FULL"
   end, now() + (timeout or DEFAULT_TIMEOUT))
-  if h.closed and not ok then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
+  if h.closed and not ok then raw = CLOSED end
   return ok, raw
+end
+
+-- librdkafka refuses by what it last heard of the topic, which may have been created, or have got partitions, since.
+local function look(h, topic, timeout)
+  h:request({ op = "produce", topic = topic }, math.min(LOOK, timeout or DEFAULT_TIMEOUT), function(ticket, ms)
+    return h.core:metadata(topic, ms, ticket)
+  end)
 end
 
 -- Serves what has come, then hands over. Nothing has come most of the time: it is the core that looks, in the same call.
@@ -75,6 +86,11 @@ function enqueue.one(delivery, topic, value, o, ticket)
     ok, raw = when_room(h, o and o.timeout, function() return hand_over(h, topic, value, o, ticket) end)
     if ok then return true end
   end
+  if UNKNOWN[raw.name] and not (o and o.timeout == 0) then
+    look(h, topic, o and o.timeout)
+    ok, raw = when_room(h, o and o.timeout, function() return hand_over(h, topic, value, o, ticket) end)
+    if ok then return true end
+  end
   return nil, refused(h, raw, topic, o and o.partition)
 end
 
@@ -107,8 +123,15 @@ local function go_on(run, h, topic, values, o, ticket)
   if broken then
     raw = { name = broken == "not enough memory" and "_FAIL" or "_INVALID_ARG", message = tostring(broken) }
   end
-  if h.closed then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
+  if h.closed then raw = CLOSED end
   if not raw then return end
+  if UNKNOWN[raw.name] and not run.looked and o.timeout ~= 0 then
+    run.looked = true
+    local looked
+    looked, raised = pcall(look, h, topic, math.max(0, run.deadline - now()))
+    if not looked then run.raised = raised end
+    return
+  end
   local err = h.closed and errors.from(raw, { op = "produce", topic = topic }) or refused(h, raw, topic)
   run.first = run.first or err
   -- A full queue, a fatal error or a closed client refuses all that follow.
