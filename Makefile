@@ -102,7 +102,7 @@ SETUP_FOR = LUA_VERSION='$(LUA_VERSION)' tools/setup '$(TYPED)'
 
 # Before anything is installed for it.
 VERSIONS     = $(shell sed -n 's/^  \["\(.*\)"\] = require .*/\1/p' lua/kafka/localcluster/generations.lua)
-CHECK_KAFKA  = $(if $(filter-out $(VERSIONS),$(KAFKA)),$(error KAFKA must be one of $(VERSIONS), got $(KAFKA)))
+CHECK_KAFKA  = $(if $(filter-out $(VERSIONS),$(KAFKA))$(word 2,$(KAFKA)),$(error KAFKA must be one of $(VERSIONS), got $(KAFKA)))
 
 # The long command lines are shown with V=1 only.
 Q   = $(if $(V),,@)
