@@ -61,16 +61,18 @@ static lk_box *read_headers(lua_State *L, int idx) {
   return box;
 }
 
-/* produce(topic, value, ticket, key, partition, timestamp, headers) -> true | false: drain first, call again | nil, err
- * Most messages have no more than the first three. */
+/* produce(topic, value, ticket, key, partition, timestamp, headers, now) -> true | false: drain first, call again | nil, err
+ * Most messages have no more than the first three. `now`: never false. */
 static int producer_produce(lua_State *L) {
   lk_client *c = lk_client_check(L, 1, RD_KAFKA_PRODUCER);
   item m = {.partition = RD_KAFKA_PARTITION_UA};
   lk_box *headers = NULL;
+  bool now = false;
   m.value = lk_opt_bytes(L, 3, "value", &m.value_len);
   m.ticket = lk_report_mark(lk_opt_int(L, 4, "ticket", 0, LK_TICKET_MAX), 0, false);
   if (lua_gettop(L) > 4) {
-    lua_settop(L, 8);
+    lua_settop(L, 9);
+    now = lua_toboolean(L, 9);
     m.key = lk_opt_bytes(L, 5, "key", &m.key_len);
     if (!lua_isnil(L, 6)) m.partition = lk_opt_partition(L, 6);
     m.timestamp = read_timestamp(L, 7);
@@ -79,7 +81,7 @@ static int producer_produce(lua_State *L) {
   }
   rd_kafka_topic_t *topic = lk_topics_get(L, &c->topics, c->rk, 1, 2);
   c = lk_client_again(L, 1);
-  if (!c->draining && !lk_client_idle(c)) {
+  if (!now && !c->draining && !lk_client_idle(c)) {
     lua_pushboolean(L, 0);
     return 1;
   }

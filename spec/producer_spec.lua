@@ -84,40 +84,32 @@ describe("send", function()
 end)
 
 describe("a topic that a producer took for unknown", function()
-  -- Each returns nil, err where it is refused.
-  local ways = {
-    produce = function(p) return p:produce("later", "v", { on_delivery = function() end }) end,
-    send = function(p) return p:send("later", "v") end,
-    produce_many = function(p) return p:produce_many("later", { "a", "b", "c" }, { on_delivery = function() end }) end,
-  }
-  for name, way in pairs(ways) do
-    it("is looked at anew by " .. name .. ", and found", function()
-      local p = open { topic_metadata_propagation_max_ms = 100 }
-      finally(function() p:close(0) end)
-      mock:create_topic("later", 1)
-      assert(mock:topic_error("later", "UNKNOWN_TOPIC_OR_PART"))
-      try.until_true(10, function()
-        return not p:produce("later", "v", { on_delivery = function() end })
-      end, "a refusal")
-      try.failure("_UNKNOWN_TOPIC", way(p))
-      assert(mock:topic_error("later", nil))
-      assert(way(p))
-    end)
-  end
-
-  it("is not looked at by a call without time", function()
+  -- Until produce is refused.
+  local function taken_for_unknown(topic)
     local p = open { topic_metadata_propagation_max_ms = 100, on_delivery = function() end }
     finally(function() p:close(0) end)
-    assert(mock:create_topic("never", 1))
-    assert(mock:topic_error("never", "UNKNOWN_TOPIC_OR_PART"))
-    try.until_true(10, function() return not p:produce("never", "v") end, "a refusal")
-    mock:rtt(1)
-    local seconds = try.time(function()
-      try.failure("_UNKNOWN_TOPIC", p:produce("never", "v", { timeout = 0 }))
-      try.failure("_UNKNOWN_TOPIC", p:produce_many("never", { "a", "b" }, { timeout = 0 }))
-    end)
-    mock:rtt(0)
-    assert.is_true(seconds < 0.5, "took " .. seconds)
+    mock:create_topic(topic, 1)
+    assert(mock:topic_error(topic, "UNKNOWN_TOPIC_OR_PART"))
+    try.until_true(10, function() return not p:produce(topic, "v") end, "a refusal")
+    return p
+  end
+
+  it("is looked at anew by send, and found", function()
+    local p = taken_for_unknown "later"
+    assert(mock:topic_error("later", nil))
+    assert(p:send("later", "v"))
+    assert(mock:topic_error("later", "UNKNOWN_TOPIC_OR_PART"))
+    try.until_true(10, function() return not p:produce("later", "v") end, "a refusal")
+    local err = try.failure("_UNKNOWN_TOPIC", p:send("later", "v"))
+    assert.equal("send", err.op)
+    assert(mock:topic_error("later", nil))
+  end)
+
+  it("stays refused where the look is not answered within send's time", function()
+    local p = taken_for_unknown "never"
+    mock:rtt(2)
+    local seconds = try.time(function() try.failure("_UNKNOWN_TOPIC", p:send("never", "v", { timeout = 0.3 })) end)
+    assert.is_true(seconds >= 0.3 and seconds < 1.5, "took " .. seconds)
   end)
 end)
 
@@ -324,6 +316,27 @@ describe("what a producer tells of failures", function()
     end
   end)
 
+  it("of several handlers that raise while produce_many waits, the next call raises the first; the others are logged", function()
+    local armed, n = false, 0
+    local p = open { queue_buffering_max_messages = 5, linger_ms = 0, on_delivery = function()
+      if not armed then return end
+      n = n + 1
+      error("handler " .. n, 0)
+    end }
+    finally(function() pcall(p.close, p, 0) end)
+    slow(p, 0.1)
+    armed = true
+    local lines = try.logged(function()
+      assert(p:produce_many("first", { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k" }))
+    end)
+    armed = false
+    assert.is_true(n >= 2)
+    local ok, raised = pcall(p.poll, p, 0)
+    assert.same({ false, "handler 1" }, { ok, raised })
+    assert.equal(1, #lines, table.concat(lines, "\n")) -- the sentences differ in a number only
+    assert.matches("a handler raised: handler 2", lines[1])
+  end)
+
   it("produce_many goes on where a handler raises while it waits for room; the next call raises it", function()
     local raised = 0
     local p = open_quiet { queue_buffering_max_messages = 10, on_delivery = function()
@@ -338,6 +351,54 @@ describe("what a producer tells of failures", function()
     assert(p:flush(5))
     assert.same({ accepted = 100, delivered = 100, failed = 0, pending = 0 }, p:counts())
     assert.is_true(p:close())
+  end)
+end)
+
+-- A report that runs its handler within another's, and so on, would end where Lua has no room for one more call.
+describe("many reports at once", function()
+  local N = 400
+
+  -- Lets N messages to `first` fail at once and calls handle(p) for each; returns how often, and how deep in each other.
+  local function failing(handle)
+    local calls, depth, deepest = 0, 0, 0
+    local p
+    p = open { message_timeout_ms = 300, on_log = function() end, on_error = function() end, on_delivery = function(report, err)
+      if report.topic ~= "first" or not err then return end
+      calls, depth = calls + 1, depth + 1
+      deepest = math.max(deepest, depth)
+      handle(p)
+      depth = depth - 1
+    end }
+    finally(function()
+      mock:rtt(0)
+      p:close(0)
+    end)
+    slow(p, 5)
+    local values = {}
+    for i = 1, N do values[i] = "v" end
+    assert(p:produce_many("first", values))
+    p:flush(20)
+    return calls, deepest
+  end
+
+  for name, produce in pairs {
+    produce = function(p) return p:produce("two", "again") end,
+    ["produce with a key"] = function(p) return p:produce("two", "again", { key = "k" }) end,
+    produce_many = function(p) return p:produce_many("two", { "again" }) end,
+  } do
+    it("have each a handler, which may " .. name, function()
+      local accepted = 0
+      local calls, deepest = failing(function(p)
+        if produce(p) then accepted = accepted + 1 end
+      end)
+      assert.same({ N, N, 1 }, { calls, accepted, deepest })
+    end)
+  end
+
+  it("are not lost where each handler serves the others, too deep for Lua", function()
+    local calls, deepest = failing(function(p) pcall(p.poll, p, 0) end)
+    assert.equal(N, calls)
+    assert.is_true(deepest > 10)
   end)
 end)
 

@@ -1,11 +1,11 @@
 -- Handing messages to a producer's queue: one, or many in one crossing; and what to do where it is full: serve reports and try
--- again until the time is over. Where the topic or the partition is unknown: look, and try again once. Knows nothing of what
--- becomes of them later.
+-- again until the time is over. Knows nothing of what becomes of them later.
 
 local core = require "kafka.core"
 local args = require "kafka.args"
 local await = require "kafka.await"
 local errors = require "kafka.error"
+local log = require "kafka.log"
 local show = require "kafka.show"
 
 local now = core.now
@@ -13,9 +13,7 @@ local now = core.now
 local enqueue = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
-local LOOK = 2 -- seconds that a look at a topic may take
-local UNKNOWN = { _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true }
-local CLOSED = { name = "_DESTROY", message = "the client was closed meanwhile" }
+local none = {}
 local refused_rows = show.list { "index" }
 
 -- The core's refusal as an error. After a fatal one librdkafka has other names for it.
@@ -27,26 +25,28 @@ local function refused(h, raw, topic, partition)
   return errors.from(raw, about)
 end
 
--- Calls `try` until the queue has room, serving reports meanwhile.
+-- Calls `try` until the queue has room, serving reports meanwhile; a handler's first try serves none.
 local function when_room(h, timeout, try)
   local ok, raw
+  if h:within() then
+    ok, raw = try()
+    if ok or raw.name ~= "_QUEUE_FULL" then return ok, raw end
+  end
   h:await(function()
     ok, raw = try()
     return ok or raw.name ~= "_QUEUE_FULL"
   end, now() + (timeout or DEFAULT_TIMEOUT))
-  if h.closed and not ok then raw = CLOSED end
+  if h.closed and not ok then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
   return ok, raw
 end
 
--- librdkafka refuses by what it last heard of the topic, which may have been created, or have got partitions, since.
-local function look(h, topic, timeout)
-  h:request({ op = "produce", topic = topic }, math.min(LOOK, timeout or DEFAULT_TIMEOUT), function(ticket, ms)
-    return h.core:metadata(topic, ms, ticket)
-  end)
-end
-
--- Serves what has come, then hands over. Nothing has come most of the time: it is the core that looks, in the same call.
+-- Serves what has come, then hands over. Nothing has come most of the time: it is the core that looks, in the same call. A
+-- handler only hands over.
 local function hand_over(h, topic, value, o, ticket)
+  if h.runner and h:within() then
+    o = o or none
+    return h.core:produce(topic, value, ticket, o.key, o.partition, o.timestamp, o.headers, true)
+  end
   if h.left then h:dispatch() end
   while true do
     local ok, raw
@@ -86,11 +86,6 @@ function enqueue.one(delivery, topic, value, o, ticket)
     ok, raw = when_room(h, o and o.timeout, function() return hand_over(h, topic, value, o, ticket) end)
     if ok then return true end
   end
-  if UNKNOWN[raw.name] and not (o and o.timeout == 0) then
-    look(h, topic, o and o.timeout)
-    ok, raw = when_room(h, o and o.timeout, function() return hand_over(h, topic, value, o, ticket) end)
-    if ok then return true end
-  end
   return nil, refused(h, raw, topic, o and o.partition)
 end
 
@@ -106,6 +101,9 @@ local many_options = {
   timeout = args.seconds,
 }
 
+-- Whether what was raised is no handler's affair: Ctrl-C, or no room to call one.
+local function stops(h, raised) return await.is_interrupt(raised) or h.no_room(raised) end
+
 -- Hands over from the run's place on, until a message is refused for another reason than a full queue. Notes refusals, and what
 -- a handler raised meanwhile.
 local function go_on(run, h, topic, values, o, ticket)
@@ -116,22 +114,19 @@ local function go_on(run, h, topic, values, o, ticket)
     return raw == nil, raw
   end)
   if not done then
-    run.raised = raised
+    if run.raised == nil or stops(h, raised) then
+      run.raised = raised
+    else
+      log.line(h.title, 3, "a handler raised: " .. tostring(raised))
+    end
     return
   end
   -- A handler, or a finalizer, has changed the lists since they were checked; or there was no memory.
   if broken then
     raw = { name = broken == "not enough memory" and "_FAIL" or "_INVALID_ARG", message = tostring(broken) }
   end
-  if h.closed then raw = CLOSED end
+  if h.closed then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
   if not raw then return end
-  if UNKNOWN[raw.name] and not run.looked and o.timeout ~= 0 then
-    run.looked = true
-    local looked
-    looked, raised = pcall(look, h, topic, math.max(0, run.deadline - now()))
-    if not looked then run.raised = raised end
-    return
-  end
   local err = h.closed and errors.from(raw, { op = "produce", topic = topic }) or refused(h, raw, topic)
   run.first = run.first or err
   -- A full queue, a fatal error or a closed client refuses all that follow.
@@ -163,7 +158,7 @@ function enqueue.many(delivery, topic, values, options)
   args.check("produce_many", "values", values, args.table)
   local n = math.tointeger(o.n or rawlen(values))
   h.core:check_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, n)
-  h:dispatch()
+  if not h:within() then h:dispatch() end
   if n == 0 then return 0 end
   local err = h.broker_version and refused_by_brokers(h, "produce_many", topic, o)
   if err then
@@ -175,10 +170,10 @@ function enqueue.many(delivery, topic, values, options)
   local run = { at = 1, n = n, refused = {}, deadline = now() + (o.timeout or DEFAULT_TIMEOUT), reporting = reporting }
   repeat
     go_on(run, h, topic, values, o, ticket)
-  until run.at > n or await.is_interrupt(run.raised)
+  until run.at > n or stops(h, run.raised)
   local missing = #run.refused + (n - run.at + 1)
   if missing > 0 then give_back(delivery, ticket, missing, reporting) end
-  if await.is_interrupt(run.raised) then error(run.raised, 0) end
+  if stops(h, run.raised) then error(run.raised, 0) end
   if run.raised ~= nil then h:fail_later(run.raised) end -- the next call raises it
   if not run.first then return n end
   return nil, errors.from(run.first, { op = "produce_many", accepted = n - #run.refused, refused = refused_rows(run.refused),

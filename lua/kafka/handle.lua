@@ -15,7 +15,7 @@ local generation = require "kafka.generation"
 local json = require "kafka.json"
 local log = require "kafka.log"
 
-local math_type = math.type
+local math_type, running = math.type, coroutine.running
 
 local Handle = {}
 Handle.__index = Handle
@@ -121,6 +121,7 @@ function handle.over(client, options, title)
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     left = false, -- whether records or a failure wait for the next dispatch
+    runner = nil, -- the coroutine that runs handlers
     closed = false,
   }, Handle)
 end
@@ -238,20 +239,33 @@ local function put_back(self)
   self.handed = true -- for a handler that this is called from
 end
 
+---Whether an error says that there was no room for a call.
+---@param err any
+---@return boolean
+function Handle.no_room(err) return err == NO_MEMORY or type(err) == "string" and err:find("stack overflow", 1, true) ~= nil end
+
 -- One protected call for as many records as raise nothing: most of the time for all.
 local function run(self)
-  self.left = true
+  local outer = self.runner -- where a handler waits, and serves others meanwhile
+  self.left, self.runner = true, running()
   repeat
+    self.handed = nil -- no record is under dispatch
     local ok, err = pcall(all, self)
-    if err == NO_MEMORY and not self.handed then
-      put_back(self)
+    if not ok and not self.handed and Handle.no_room(err) then -- no handler has raised it
+      if self.handed == false then put_back(self) end
+      self.handed, self.runner = true, outer
       error(err, 0)
     end
     if not ok then self:fail_later(err) end
   until ok
+  self.runner = outer
   self.head, self.tail = 0, 0
   leave(self, self.failure ~= nil)
 end
+
+---Whether a handler of this handle's calls. What need not wait serves nothing then: each record would run its handler within
+---the one before.
+function Handle:within() return self.runner ~= nil and self.runner == running() end
 
 ---Takes what has come and runs its handlers, all of them; then raises the first error of a handler.
 ---@return integer how many records were dispatched
@@ -334,16 +348,15 @@ function Handle:late(about, timeout, what)
   return errors.new(about)
 end
 
----Sends a request, whose answer comes while this handle is served.
+---Sends a request, whose answer comes while this handle is served. Serves nothing before, so no handler raises.
 ---@param about table {op, topic, partition}: what an error is about
 ---@param timeout number seconds; below 0, where a deadline has passed: 0
 ---@param start fun(ticket:integer, ms:number):any, table|nil sends it
 ---@return table|nil pending `answer` is there once it has come; `deadline` is when it must have; then `result`
 ---@return kafka.Error|nil
-function Handle:begin(about, timeout, start)
+function Handle:start(about, timeout, start)
   timeout = math.max(0, timeout)
-  self:dispatch()
-  if self.closed then return nil, self:late(about, timeout) end -- by a handler
+  if self.closed then return nil, self:late(about, timeout) end
   local pending = { about = about, timeout = timeout, ticket = self:ticket(), answer = nil, deadline = nil }
   local ticket = pending.ticket
   self.waiting[ticket] = function(payload) pending.answer = payload end
@@ -356,6 +369,12 @@ function Handle:begin(about, timeout, start)
   end
   pending.deadline = core.now() + timeout + (timeout > 0 and GRACE or 0) -- what has no time left ends here, not 0.2 s later
   return pending
+end
+
+---Serves what has come, which may raise what a handler has raised, and sends a request: see `start`.
+function Handle:begin(about, timeout, start)
+  self:dispatch()
+  return self:start(about, timeout, start)
 end
 
 ---What became of a request: its answer, or an error where that is one or has not come.

@@ -144,7 +144,8 @@ function Producer:produce_many(topic, values, options)
   return enqueue.many(self.delivery, topic, values, options)
 end
 
----Sends one message and waits for its report.
+---Sends one message and waits for its report. Where librdkafka takes the topic or the partition for unknown it looks at the topic
+---first, for at most 2 s.
 ---@param topic string
 ---@param value string|nil
 ---@param options table|nil as for `produce`; timeout: seconds to wait for the report (default 10)

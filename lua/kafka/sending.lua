@@ -1,4 +1,5 @@
--- Sending one message and waiting for what became of it. Knows a producer's handle and delivery.
+-- Sending one message and waiting for what became of it; where librdkafka takes its topic or partition for unknown, a look at the
+-- topic first. Knows a producer's handle and delivery.
 
 local core = require "kafka.core"
 local enqueue = require "kafka.enqueue"
@@ -10,6 +11,30 @@ local now = core.now
 local sending = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local LOOK = 2 -- seconds that a look at a topic may take
+local UNKNOWN = { _UNKNOWN_TOPIC = true, UNKNOWN_TOPIC_OR_PART = true, _UNKNOWN_PARTITION = true }
+
+-- Whether a broker tells of the topic, and of the partition where one is named.
+local function is_there(h, topic, partition, seconds)
+  local answer = h:request({ op = "send", topic = topic }, math.min(LOOK, seconds), function(ticket, ms)
+    return h.core:metadata(topic, ms, ticket)
+  end)
+  local found = answer and answer.topics[1]
+  if not found or found.err then return false end
+  for _, p in ipairs(found.partitions) do
+    if partition == nil or p.partition == partition then return true end
+  end
+  return false
+end
+
+-- librdkafka refuses by what it heard last of a topic, which may have been created, or have got partitions, since. Not within a
+-- transaction, which may end while this looks.
+local function hand_over(p, topic, value, o, ticket, deadline)
+  local ok, err = enqueue.one(p.delivery, topic, value, o, ticket)
+  if ok or not UNKNOWN[err.name] or p.txn or not is_there(p.handle, topic, o.partition, deadline - now()) then return ok, err end
+  o.timeout = math.max(0, deadline - now())
+  return enqueue.one(p.delivery, topic, value, o, ticket)
+end
 
 ---See Producer:send; the options are checked.
 function sending.send(p, topic, value, o)
@@ -23,7 +48,7 @@ function sending.send(p, topic, value, o)
     if e then p.sent_failed = p.sent_failed + 1 end
     if theirs then return theirs(r, e) end
   end, o.tag)
-  local done, ok, err = pcall(enqueue.one, p.delivery, topic, value, o, ticket)
+  local done, ok, err = pcall(hand_over, p, topic, value, o, ticket, deadline)
   if not done or not ok then
     p.delivery:count_off(ticket, 1)
     if not done then error(ok, 0) end
