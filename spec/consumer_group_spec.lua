@@ -350,6 +350,32 @@ describe("the end of a process with a member", function()
     assert.equal("range\ttrue\ntrue\ncooperative-sticky\ttrue\ntrue\n", r.out)
   end)
 
+  it("leaves at once where other handlers raise meanwhile, and raises the first", function()
+    for _, strategy in ipairs { "range", "cooperative-sticky" } do
+      local r = child.run(([[
+        local kafka = require "kafka"
+        local process = require "spec.support.process"
+        local mock = assert(kafka.mock { topics = { first = 2 } })
+        local p <close> = assert(kafka.producer { brokers = mock.brokers })
+        assert(p:send("first", "v", { partition = 0 }))
+        local closing = false
+        local c = assert(kafka.consumer { brokers = mock.brokers, group = "g", topics = "first", session_timeout_ms = 6000,
+          heartbeat_interval_ms = 200, partition_assignment_strategy = %q, statistics_interval_ms = 20,
+          on_stats = function() if closing then error("from on_stats", 0) end end,
+          on_revoke = function()
+            local till = kafka.now() + 0.3
+            repeat process.nap() until kafka.now() > till -- statistics have come when the group gets its answer
+          end })
+        assert(c:poll(20))
+        closing = true
+        local start = kafka.now()
+        print(pcall(c.close, c, 8))
+        print(kafka.now() - start < 4, c.closed)
+        os.exit(0) ]]):format(strategy), { timeout = 60 })
+      assert.equal("false\tfrom on_stats\ntrue\ttrue\n", r.out, strategy .. r.err)
+    end
+  end)
+
   -- Between joining and the first assignment librdkafka below 2.3 would abort: with this round-trip time from 5.9 to 6.7 s.
   it("does not abort while cooperative members join, one closed and one collected", function()
     local r = child.run(program("cooperative-sticky", "0.4", "0", [[

@@ -18,6 +18,7 @@ local LOOK_UP = 5 -- seconds for the committed offsets of new partitions
 local COMMIT = 5 -- seconds for the commit before partitions are given back
 local RETRY = 1 -- seconds in which the last commit is tried again
 local PAUSE = 0.1 -- seconds between two tries
+local AGAIN = 0.5 -- seconds after which a group that is not left is answered again
 
 ---@param consumer kafka.Consumer handed to handlers
 ---@param policy table {handle, parts, commits, backlog, on_assign, on_revoke, on_lost, start, auto_commit, report, position}
@@ -36,7 +37,10 @@ local function open(consumer, policy)
     unanswered = nil, -- function that answers what is being handled
     expelled = false, -- it polled too seldom: whatever is taken away next is lost, also what had been asked for before
     busy = false, -- a handler of ours runs
-    leaves = nil, -- the deadline, once the group is being left
+    leaves = false, -- the group is being left
+    resigned = nil, -- the request by which it was answered then, and when
+    resigned_at = 0,
+    owed = false, -- that answer once more
   }, Membership)
   self.handle.on.rebalance = function(record)
     self.queue[#self.queue + 1] = record
@@ -77,17 +81,32 @@ local function look_up(self, parts)
   end
 end
 
--- While the group is left librdkafka may drop any answer, so it is given by a request, which is waited for until it has ended.
--- Perhaps it waits for none.
+-- Gives all partitions back, which answers whatever the group has said. While it is left librdkafka may drop any answer, so this
+-- one is a request, on a thread, which nothing waits for. Who asks for it twice owes it once more: see `insist`.
 local function resign(self)
   local h = self.handle
-  if not h.core:left() then
-    local asked, err = h:begin({ op = "unassign" }, math.huge, function(ticket) return h.core:resign(ticket) end)
-    if not asked then return nil, err end
-    h:await(function() return asked.answer or h.core:left() end, self.leaves)
+  if h.closed then return true end
+  self.parts:forget_all()
+  if h.core:left() then return true end
+  self.owed = self.resigned ~= nil
+  if self.owed then return true end
+  local err
+  self.resigned, err = h:start({ op = "unassign" }, math.huge, function(ticket) return h.core:resign(ticket) end)
+  self.owed, self.resigned_at = not self.resigned, now()
+  return self.resigned and true, err
+end
+
+-- The group is still not left: answers it again, where it has said something since, or the answer was not taken.
+local function insist(self)
+  local asked = self.resigned
+  local refused = asked and asked.answer and asked.answer.err
+  if refused then
+    self.resigned, self.owed = nil, true
+    self.handle:tell(errors.from(refused, { op = "unassign" }))
   end
-  if not h.closed then self.parts:forget_all() end
-  return true
+  if not self.owed or now() < self.resigned_at + AGAIN or self.resigned and not asked.answer then return end
+  self.resigned = nil
+  resign(self)
 end
 
 -- What the group is to be answered. While it is being left there is one answer to all that it says.
@@ -213,12 +232,13 @@ local function leave(self, deadline)
     h:tell(errors.from(raw, { op = "close" }))
     return
   end
-  self.farewell, self.leaves = farewell, deadline
+  self.farewell, self.leaves = farewell, true
   repeat
     guarded(self, function()
       h:await(function()
         self:serve()
-        return h.core:left()
+        if h.core:left() then return true end
+        insist(self)
       end, deadline)
     end)
   until h.closed or h.core:left() or now() >= deadline or await.is_interrupt(self.raised)

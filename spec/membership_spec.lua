@@ -1,0 +1,96 @@
+-- How a group that is being left is answered, whatever it says and in which order, with a core that only counts: librdkafka says
+-- such things at moments that no mock cluster can be brought to.
+
+local core = require "kafka.core"
+local membership = require "kafka.membership"
+local process = require "spec.support.process"
+
+-- A membership whose group is left once `enough(resigned)` is true; what it did, in words.
+local function open(enough, refuse)
+  local told, asked = {}, {}
+  local handle = { on = {}, title = "spec", closed = false, core = {} }
+  handle.core.leave = function(_) return {} end
+  handle.core.left = function(_) return enough(#asked) end
+  handle.core.resign = function(_, ticket)
+    asked[#asked + 1] = ticket
+    return true
+  end
+  handle.start = function(_, _, _, start)
+    if refuse and refuse(#asked) then return nil, { message = "refused" } end
+    start(#asked + 1)
+    return { answer = {} }
+  end
+  handle.tell = function(_, err) told[#told + 1] = err.message end
+  handle.dispatch = function(_) end
+  handle.await = function(_, done, deadline)
+    while not done() and core.now() < deadline do process.nap() end
+  end
+  local parts = { list = {}, forgotten = 0 }
+  parts.freeze = function() end
+  parts.thaw = function() return true end
+  function parts:forget_all() self.forgotten = self.forgotten + 1 end
+  parts.add = function() error "taken up" end
+  local member = membership.open({}, { handle = handle, parts = parts, position = function() end })
+  member.joined = true
+  return member, handle, { told = told, asked = asked, parts = parts }
+end
+
+local function finish(member) return member:finish(core.now() + 5, function() end) end
+
+describe("a group that is being left", function()
+  for name, record in pairs {
+    ["gives partitions"] = { kind = "assign", rows = { { topic = "t", partition = 0 } } },
+    ["takes partitions away"] = { kind = "revoke", rows = {} },
+    ["fails to form"] = { err = { name = "_FAIL", message = "no assignment" } },
+  } do
+    it("is answered by giving all back where it " .. name, function()
+      local member, handle, seen = open(function(n) return n >= 1 end)
+      local leave = handle.core.leave
+      handle.core.leave = function(_)
+        handle.on.rebalance(record)
+        return leave(handle.core)
+      end
+      local _, err, raised = finish(member)
+      assert.same({ nil, nil }, { err, raised })
+      assert.equal(1, #seen.asked)
+    end)
+  end
+
+  it("is answered once however much it says, and again where it is not left then", function()
+    local member, handle, seen = open(function(n) return n >= 2 end)
+    handle.core.leave = function(_)
+      for _ = 1, 3 do handle.on.rebalance { kind = "revoke", rows = {}, cooperative = true } end
+      return {}
+    end
+    local began = core.now()
+    finish(member)
+    assert.equal(2, #seen.asked)
+    assert.is_true(core.now() - began >= 0.5)
+  end)
+
+  it("is not answered again where it said nothing more", function()
+    local began = core.now()
+    local member, handle, seen = open(function() return core.now() - began > 1.5 end)
+    handle.core.leave = function(_)
+      handle.on.rebalance { kind = "revoke", rows = {} }
+      return {}
+    end
+    finish(member)
+    assert.equal(1, #seen.asked)
+  end)
+
+  it("is answered again where the answer could not be sent, and that is told", function()
+    local tries = 0
+    local member, handle, seen = open(function(n) return n >= 1 end, function()
+      tries = tries + 1
+      return tries == 1
+    end)
+    handle.core.leave = function(_)
+      handle.on.rebalance { kind = "revoke", rows = {} }
+      return {}
+    end
+    finish(member)
+    assert.equal(1, #seen.asked)
+    assert.same({ "refused" }, seen.told)
+  end)
+end)
