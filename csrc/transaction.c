@@ -47,19 +47,19 @@ static int txn_begin(lua_State *L) { return start(L, begin_run); }
 static int txn_commit(lua_State *L) { return start(L, commit_run); }
 static int txn_abort(lua_State *L) { return start(L, abort_run); }
 
-/* Of the member as it is, or as it was when it began to leave. */
-static rd_kafka_consumer_group_metadata_t *metadata_of(const lk_client *c) {
+/* Of the member as it is, or as it was when it began to leave; NULL where it cannot be had, with *e where librdkafka says why. */
+static rd_kafka_consumer_group_metadata_t *metadata_of(const lk_client *c, rd_kafka_error_t **e) {
+  *e = NULL;
   if (!c->hand.leaving) return rd_kafka_consumer_group_metadata(c->rk);
   void *bytes;
   size_t size;
   rd_kafka_consumer_group_metadata_t *copy = NULL;
   if (!c->group) return NULL;
-  rd_kafka_error_t *e = rd_kafka_consumer_group_metadata_write(c->group, &bytes, &size);
-  if (!e) {
-    e = rd_kafka_consumer_group_metadata_read(&copy, bytes, size);
+  *e = rd_kafka_consumer_group_metadata_write(c->group, &bytes, &size);
+  if (!*e) {
+    *e = rd_kafka_consumer_group_metadata_read(&copy, bytes, size);
     rd_kafka_mem_free(c->rk, bytes);
   }
-  if (e) rd_kafka_error_destroy(e);
   return copy;
 }
 
@@ -75,8 +75,9 @@ static int txn_offsets(lua_State *L) {
   s->ms = ms;
   s->offsets = rd_kafka_topic_partition_list_copy(rows);
   const lk_client *c = lk_client_check(L, 3, RD_KAFKA_CONSUMER);
-  s->group = metadata_of(c);
-  if (!s->group) return lk_client_left(L);
+  rd_kafka_error_t *e;
+  s->group = metadata_of(c, &e);
+  if (!s->group) return e ? lk_error_take(L, e) : lk_client_left(L);
   /* Thrown out of its group, it has metadata of a member that the coordinator takes for no member at all, and serves. */
   if (rd_kafka_assignment_lost(c->rk)) return lk_error_fail(L, RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, NULL);
   return lk_job_start(L, box, ticket);

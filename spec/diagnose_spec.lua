@@ -105,7 +105,7 @@ local cases = {
     "the broker ended the connection, as one that goes down does (coordinator at h:1)" },
   { "h:1/1: 3 request(s) timed out: disconnect (after 10060ms in state UP)", {}, "network",
     "no answer in time: the broker hangs, or waits for replicas, or the network is slow (broker 1 at h:1)" },
-  { "3/3 brokers are down", {}, "network", "no broker can be reached: 3 of 3 connections are down" },
+  { "3/3 brokers are down", {}, "network", "no broker can be reached: 3/3 connections are down" },
   { "sasl.username and sasl.password must be set", tls_login, "config", "sasl.username and sasl.password are missing" },
 }
 
@@ -120,7 +120,10 @@ describe("what librdkafka says of", function()
 end)
 
 describe("a text that means nothing known", function()
-  it("is left as it is", function() assert.is_nil(look "h:1/1: Protocol parse failure for Fetch v11") end)
+  it("is left as it is", function()
+    assert.is_nil(look "h:1/1: Protocol parse failure for Fetch v11")
+    assert.is_nil(look "h:1/bootstrap: Receive failed: Connection reset by peer (after 3ms in state SSL_HANDSHAKE)")
+  end)
 end)
 
 -- A broker that goes down ends connections half way, for which librdkafka blames security.protocol.

@@ -89,12 +89,13 @@ local rows = {
     "connected, but no TLS answer comes: a broker that hangs, or not Kafka's port", "network", "retry" },
   { "Connection setup timed out in state CONNECT",
     "no answer to the connection: a firewall, or another address", "network", "retry" },
-  { "^Disconnected", ENDED, "network", "retry" },
-  { "Connection reset by peer", ENDED, "network", "retry" },
-  { "Broken pipe", ENDED, "network", "retry" },
+  -- One that was in use: before, it may be that this client was not wanted.
+  { "^Disconnected .*in state UP", ENDED, "network", "retry" },
+  { "Connection reset by peer .*in state UP", ENDED, "network", "retry" },
+  { "Broken pipe .*in state UP", ENDED, "network", "retry" },
   { "request%(s%) timed out: disconnect", "no answer in time: the broker hangs, or waits for replicas, or the network is slow",
     "network", "retry" },
-  { "^(%d+)/%d+ brokers are down", "no broker can be reached: {1} of {1} connections are down", "network", "retry" },
+  { "^(%d+/%d+) brokers are down", "no broker can be reached: {1} connections are down", "network", "retry" },
   -- what may be done
   { "FindCoordinator response error: Group authorization failed",
     "access denied: no ACL allows {user} Read on the group", "security", "fix" },

@@ -115,7 +115,7 @@ local words = {
 -- The same, where its own is nothing but the name of the error.
 local plain = {
   _TRANSPORT = "no connection to a broker, or it ended before the answer",
-  _RESOLVE = "no such host name",
+  _RESOLVE = "the host name could not be resolved",
   _WAIT_COORD = "the group's coordinator is not known yet",
   _NO_OFFSET = "no offset is stored",
   _ASSIGNMENT_LOST = "the group has given the partitions to others",
