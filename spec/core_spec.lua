@@ -62,7 +62,7 @@ describe("the core", function()
 
   -- librdkafka's calls might wait for ever.
   it("asks a group that is being left nothing but to take all partitions back, which is not waited for", function()
-    local result = child.run [[
+    local result = child.run([[
       local kafka = require "kafka"
       local core = require "kafka.core"
       local mock = assert(kafka.mock { topics = { first = 2 } })
@@ -118,7 +118,7 @@ describe("the core", function()
         refused(c)
         c:close()
       end
-      print "left" ]]
+      print "left" ]], { timeout = 60 })
     assert.same({ 0, "left\n" }, { result.code, result.out }, result.err)
   end)
 

@@ -36,12 +36,12 @@ end
 
 ---Runs a shell command to its end, at most `timeout` seconds: it is killed then, and all that it started in its group.
 ---@param command string
----@param timeout number|nil seconds, default 100
+---@param timeout number|nil seconds, default 300
 ---@return string what it printed, to either stream
 ---@return integer its exit code: 0, 124 where it was too late, 128 and the signal that ended it
 function child.shell(command, timeout)
   local quoted = "'" .. command:gsub("'", "'\\''") .. "'"
-  timeout = timeout or 100
+  timeout = timeout or 300
   local began = core.now()
   local pipe = assert(io.popen(("exec %s sh -c %s 2>&1 </dev/null"):format(bounded(timeout), quoted)))
   local text = pipe:read "a"
