@@ -138,6 +138,7 @@ run: all  ## run SCRIPT with this clone's kafka: make run SCRIPT=examples/north_
 	@$(RUN_ENV) $(LUA) $(SCRIPT)
 
 env:  ## print what lets any program use this clone: eval "$(make -s env)"
+	@$(SUBMAKE) all >&2
 	@echo "export $(RUN_ENV)"
 
 test:  ## install what is missing (asks first), build, run every spec; see SPECS, MOCK, SAN and so on

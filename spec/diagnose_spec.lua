@@ -105,7 +105,12 @@ local cases = {
     "the broker ended the connection, as one that goes down does (coordinator at h:1)" },
   { "h:1/1: 3 request(s) timed out: disconnect (after 10060ms in state UP)", {}, "network",
     "no answer in time: the broker hangs, or waits for replicas, or the network is slow (broker 1 at h:1)" },
-  { "3/3 brokers are down", {}, "network", "no broker can be reached: 3/3 connections are down" },
+  { "3/3 brokers are down", {}, "network", "no broker can be reached" },
+  { "Subscribed topic not available: frist: Broker: Unknown topic or partition", {}, "cluster",
+    "the cluster has no topic frist" },
+  { "Consumer group session timed out (in join-state steady) after 45000 ms without a successful response from the group "
+    .. "coordinator (broker 3, last error was Success): revoking assignment and rejoining group", {}, "group",
+    "the group's coordinator has not answered for 45000 ms (session.timeout.ms): the group is joined anew" },
   { "sasl.username and sasl.password must be set", tls_login, "config", "sasl.username and sasl.password are missing" },
 }
 

@@ -74,7 +74,9 @@ describe("the README's prompt", function()
       local results = table.pack(chunk())
       for i = 1, results.n do results[i] = tostring(results[i]) end
       if not line:find("^%w+ =") then
-        assert.equal(shown, table.concat(results, "\t") .. "\n", line)
+        -- Whether librdkafka tells of the end with the last message, or a moment later, is a matter of time.
+        local function steady(text) return (text:gsub(", at the end\n", "\n")) end
+        assert.equal(steady(shown), steady(table.concat(results, "\t") .. "\n"), line)
       end
     end
     env.p:close()

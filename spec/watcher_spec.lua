@@ -403,6 +403,25 @@ describe("tostring of a watcher", function()
   end)
 end)
 
+describe("a call while no broker can be reached", function()
+  it("names the cause, however long ago librdkafka told it", function()
+    local own = assert(kafka.mock { topics = { first = 1 } })
+    local client <close> = assert(kafka.connect { brokers = own.brokers, on_error = function() end, on_log = function() end })
+    own:close()
+    local h = client.handles[1]
+    try.until_true(10, function()
+      client:wait(0.1)
+      return h.down
+    end, "all brokers to be down")
+    h.last_error_at = kafka.now() - 30
+    local err = try.failure(nil, client:topic("first", 0.3))
+    assert.truthy(err.cause, tostring(err))
+    h:heard()
+    h.last_error_at = kafka.now() - 30
+    assert.is_nil(h:reason())
+  end)
+end)
+
 describe("one picture", function()
   it("has the topics that were asked for, those that are unclear, and coordinators", function()
     assert(mock:coordinator("g", 3))

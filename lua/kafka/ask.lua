@@ -170,8 +170,11 @@ function ask.ends(h, op, rows, timeout, one)
       local earliest, latest
       if h.closed then -- by a handler
         latest = h:late({ op = op, topic = row.topic, partition = row.partition }, timeout)
-      else
-        earliest, latest = one(row, math.max(0, deadline - now()))
+      elseif now() < deadline then
+        earliest, latest = one(row, deadline - now())
+      end
+      if not earliest and (not latest or latest.name == "_TIMED_OUT") then -- by the time of all together
+        latest = h:late({ op = op, topic = row.topic, partition = row.partition }, timeout)
       end
       found[i] = earliest and { earliest = earliest, latest = latest } or { err = latest }
     end

@@ -104,6 +104,7 @@ local words = {
   _UNKNOWN_PARTITION = "the topic has no such partition",
   UNKNOWN_MEMBER_ID = "the group has live members: only they may commit for it",
   GROUP_ID_NOT_FOUND = "the cluster has no such group",
+  TOPIC_ALREADY_EXISTS = "the cluster has a topic of that name",
   NON_EMPTY_GROUP = "the group has members: close them first",
   _MAX_POLL_EXCEEDED = "the time between two polls was longer than max.poll.interval.ms, so the group has given the partitions"
     .. " to others; the next poll joins it again",

@@ -51,12 +51,12 @@ kinds.error = {
     meant.op, meant.original = h.title, meant.message and raw.message
     local e = errors.from(raw, meant)
     h.seen[e.name] = true
-    if e.name == "_ALL_BROKERS_DOWN" then h.all_down_at = core.now() end
     -- That no broker is left follows from what happened to each: keep the reason.
     if e.name ~= "_ALL_BROKERS_DOWN" or not h:reason() then
       h.last_error, h.last_error_at = e, core.now()
       h.unsolved, h.delivered_then = meant.action == "fix", h:delivered()
     end
+    if e.name == "_ALL_BROKERS_DOWN" then h.all_down_at, h.down = core.now(), true end
     return e
   end,
   default = function(h, e) log.line(h.title, ERROR, e.message) end,

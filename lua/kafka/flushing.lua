@@ -59,7 +59,7 @@ local function flush_error(p, timeout, left, failed)
   else
     message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
   end
-  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", action = left == 0 and "retry" or nil,
+  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush",
     message = message, left = left, failed = failed, cause = p.handle:reason() }
 end
 

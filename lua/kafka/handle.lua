@@ -26,6 +26,7 @@ local handle = {}
 local NO_MEMORY = "not enough memory" -- Lua's own words
 local AT_ONCE = 256 -- records drained in one go: so few that they stay in the processor's cache
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
+local DOWN = 60 -- seconds in which it is, where no broker could be reached since: librdkafka repeats what lasts each 30 s
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
 
 local NO_FACTS = diagnose.facts({}, core.librdkafka_number, core.librdkafka)
@@ -117,6 +118,7 @@ function handle.over(client, options, title)
     fatal = nil, -- the fatal error that ended this client's use
     fatal_words = {}, -- name of a fatal error -> a better sentence
     seen = {}, -- name of an error event -> true
+    down = false, -- whether it told so, and nothing was answered since
     all_down_at = 0, -- when librdkafka last told that no broker can be reached
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
@@ -219,7 +221,7 @@ local function all(self)
       -- The most frequent record by far. Nothing up to the handler can run out of memory.
       list[at + 1], list[at + 2] = nil, nil
       self.head = at + 2
-      self.answered, self.unsolved = true, false
+      self.answered, self.unsolved, self.down = true, false, false
       each(payload)
     else
       self.key, self.payload, self.handed = key, payload, false
@@ -303,8 +305,9 @@ end
 ---@param since number|nil
 ---@return kafka.Error|nil
 function Handle:reason(since)
-  if self.unsolved and self:delivered() > self.delivered_then then self:heard() end
-  return self.unsolved and self.last_error or self:cause(since)
+  if (self.unsolved or self.down) and self:delivered() > self.delivered_then then self:heard() end
+  if self.unsolved or self.down and core.now() - self.last_error_at <= DOWN then return self.last_error end
+  return self:cause(since)
 end
 
 ---Reports of success, most of which are only counted.
@@ -317,7 +320,7 @@ end
 
 ---A broker has answered: what was wrong is no more.
 function Handle:heard()
-  self.answered, self.unsolved = true, false
+  self.answered, self.unsolved, self.down = true, false, false
 end
 
 ---The error that refuses a feature which the brokers do not have; nil where they have it.

@@ -47,6 +47,7 @@ local function open(options)
   local o = args.fields("kafka.mock", options, own_options)
   local topics = {}
   for name, partitions in next, core.copy(o.topics or {}) do
+    if type(name) == "number" then args.fail("kafka.mock", "the name of a topic", "a string, as in { first = 2 }", name) end
     args.check("kafka.mock", "the name of a topic", name, args.topic_name)
     topics[name] = args.check("kafka.mock", "partitions of topic " .. name, partitions, partition_count)
   end
@@ -251,7 +252,7 @@ end
 function Mock:__tostring()
   args.object("tostring", self, Mock)
   if self.closed then return "kafka.Mock (closed)" end
-  return ("kafka.Mock (%d brokers: %s)"):format(#self.addresses, self.brokers)
+  return ("kafka.Mock (%d broker%s: %s)"):format(#self.addresses, #self.addresses == 1 and "" or "s", self.brokers)
 end
 
 args.public(Mock)

@@ -121,7 +121,7 @@ function Partition:seek(where, timeout)
   args.check("seek", "offset", where, open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
   local offset, err = start.resolve(self.client, self.topic, self.partition, where, {
-    op = "seek", deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", timeout = timeout or DEFAULT_TIMEOUT, deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(self.partition, offset)
 end

@@ -179,7 +179,7 @@ function Partitions:seek(number, where, timeout)
   args.check("seek", "offset", where, partition.open_options.otherwise)
   args.optional("seek", "timeout", timeout, args.seconds)
   local offset, err = start.resolve(self.client, self.topic, number, where, {
-    op = "seek", deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", timeout = timeout or DEFAULT_TIMEOUT, deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
   if not offset then return nil, err end
   return f:seek(number, offset)
 end

@@ -47,8 +47,9 @@ end
 
 ---@param client table asks for watermarks and committed offsets
 ---@param what string|integer
----@param options table {op, committed, otherwise, deadline, leaderless}; op: what its errors name; committed fun(rows, seconds):
----  rows, for "committed"; ends: partition -> {earliest, latest} as far as they were asked for before
+---@param options table {op, committed, otherwise, timeout, deadline, leaderless}; op: what its errors name; committed fun(rows,
+---  seconds): rows, for "committed"; timeout: seconds of all look-ups together, where an error is to tell it; ends: partition ->
+---  {earliest, latest} as far as they were asked for before
 ---@return integer|nil offset, or librdkafka's number of the first one where there is no leader to ask
 ---@return kafka.Error|nil
 function start.resolve(client, topic, partition, what, options)
@@ -72,6 +73,9 @@ function start.resolve(client, topic, partition, what, options)
   if not earliest then
     local err = latest
     if what == "earliest" and err.category == "cluster" and err.action == "wait" then return BEGINNING end
+    if err.name == "_TIMED_OUT" and options.timeout then -- by the time of all look-ups together
+      return nil, client.handles[1]:late({ op = options.op, topic = topic, partition = partition }, options.timeout)
+    end
     err.op = options.op
     return nil, err
   end

@@ -98,7 +98,8 @@ describe("the world failing", function()
     asking.offsets_at, asking.describe_topic = nil, nil -- which do not ask for them, or tell what they have
     for op, ask in pairs(asking) do
       assert(mock:delay("ListOffsets", assert(k:topic "first").partitions[1].leader, 0.5, 1))
-      local err = fails("_TIMED_OUT", 1, function() return ask("first", 0.3) end)
+      local err, text = fails("_TIMED_OUT", 1, function() return ask("first", 0.3) end)
+      assert.matches("timed out after 0%.[23]", text)
       assert.same({ op, "first" }, { err.op, err.topic })
     end
   end)

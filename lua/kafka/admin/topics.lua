@@ -61,7 +61,7 @@ end
 -- A topic to be created, as the core takes it.
 local function new_topic(op, topic, label)
   if label and type(topic) == "string" then topic = { name = topic } end
-  if topic == nil or label and type(topic) ~= "table" then args.fail(op, label or "options", "a table", topic) end
+  if type(topic) ~= "table" then args.fail(op, label or "options", 'a table, as in { name = "first", partitions = 2 }', topic) end
   local o = args.fields(op, topic, topic_fields, label)
   args.check(op, label and label .. ".name" or "name", o.name, args.topic_name)
   if o.replicas then

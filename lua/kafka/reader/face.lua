@@ -159,7 +159,7 @@ function Reader:seek(topic, partition, where, timeout)
   args.check("seek", "offset", where, partitions.open_options.otherwise)
   timeout = seconds_of("seek", timeout, DEFAULT_TIMEOUT)
   if not self.parts:find(topic, partition) then return nil, not_read(topic, partition) end
-  local to, wrong = start.resolve(self.k, topic, partition, where, { op = "seek", deadline = now() + timeout })
+  local to, wrong = start.resolve(self.k, topic, partition, where, { op = "seek", timeout = timeout, deadline = now() + timeout })
   if not to then return nil, wrong end
   -- Messages may have been handed out while that was looked up, and handlers run. From here on nothing waits.
   local part = not self.closed and self.parts:find(topic, partition)
