@@ -151,6 +151,9 @@ describe("on a real broker", function()
         assert(p:produce("transactions", "m" .. i))
         assert(p:commit(30))
       end
+      try.until_true(10, function() -- a broker that commits tells the partition's leader a moment later
+        return assert(k:ends "transactions")[1].latest == 12
+      end)
       assert.equal("m3 m4 m5 m6", values(assert(k:tail("transactions", 4)))) -- offsets 4, 6, 8, 10
       assert.equal("m2", assert(k:message("transactions", 0, 2)).value)
       local err = try.failure("OFFSET_OUT_OF_RANGE", k:message("transactions", 0, 3))
