@@ -36,7 +36,7 @@ local function distance(a, b)
   return row[#b]
 end
 
----The name in the set that looks most like `name`.
+---The name in the set that looks most like `name`, or goes on where it ends.
 ---@param name any
 ---@param set table<string, any> the known names are its keys
 ---@return string|nil
@@ -46,6 +46,7 @@ function args.nearest(name, set)
   local lower = name:lower()
   for known in pairs(set) do
     local d = distance(lower, known:lower())
+    if #lower > 3 and known:sub(1, #lower):lower() == lower then d = math.min(d, 2) end
     if d < least or (d == least and best and known < best) then
       best, least = known, d
     end

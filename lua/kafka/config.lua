@@ -133,7 +133,7 @@ end
 local function check_number(op, row, typed, value, text, wanted)
   local n = (text:match("^%-?%d+$") or text:match("^%-?%d*%.%d+$")) and tonumber(text)
   if not n and type(value) == "number" then n = value end -- 1e3
-  if n and wanted == "an integer" then n = math.tointeger(n) end
+  if n and wanted:find "an integer$" then n = math.tointeger(n) end
   if not n or n ~= n then refuse(op, row, typed, wanted, value) end
   local low, high = row.range:match("^(%-?%d+)%s*%.%.%s*(%-?%d+)$")
   if low and (n < tonumber(low) or n > tonumber(high)) then
@@ -184,8 +184,9 @@ local function render(op, row, typed, value)
   if kind == "number" and math.tointeger(value) then text = tostring(math.tointeger(value)) end
   if text:find("\0", 1, true) then refuse(op, row, typed, "a string without NUL", value) end
   if row.kind == "integer" and not row.range:find("[a-z]") then
-    if row.name:find("acks") and text == "all" then return text end
-    return check_number(op, row, typed, value, text, "an integer")
+    local all = row.name:find "acks"
+    if all and text == "all" then return text end
+    return check_number(op, row, typed, value, text, all and '"all" or an integer' or "an integer")
   end
   if row.kind == "float" then return check_number(op, row, typed, value, text, "a number") end
   if row.kind == "boolean" then

@@ -46,6 +46,8 @@ describe("misuse of settings:", function()
     { P, "an unknown name of our own options", { '"on_delivry"', '"on_delivery"' },
       function() producer { on_delivry = print } end },
     { C, "another constructor's option", { '"on_delivery"' }, function() connect { on_delivery = print } end },
+    { P, "the beginning of a name", { '"linger"', '"linger.ms"' }, function() producer { linger = 1 } end },
+    { P, "no number of acks", { "acks", '"all"', '"some"' }, function() producer { acks = "some" } end },
     { P, "a name in capitals", { '"LINGER.MS"', '"linger.ms"' }, function() producer { ["LINGER.MS"] = 1 } end },
     { P, "an empty name", { "setting", '""' }, function() producer { [""] = 1 } end },
     { P, "a name with NUL", { "setting", [["linger.ms\000"]] }, function() producer { ["linger.ms\0"] = 1 } end },
