@@ -71,7 +71,7 @@ describe("a fetch", function()
 
   it("counts keys as bytes too", function()
     local name = topic_with()
-    local p <close> = assert(kafka.producer { brokers = mock.brokers })
+    local p <close> = assert(kafka.producer { brokers = mock.brokers, linger_ms = 1000 }) -- one batch for all, flush sends it
     assert(p:produce_many(name, { "12345", "12345", "12345" }, { keys = { "abc", "abc", "abc" } }))
     assert(p:flush())
     local part <close> = assert(k:partition(name, 0))
