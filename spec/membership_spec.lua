@@ -79,6 +79,21 @@ describe("a group that is being left", function()
     assert.equal(1, #seen.asked)
   end)
 
+  it("is answered again where memory ran out while it was answered", function()
+    local tries = 0
+    local member, handle, seen = open(function(n) return n >= 1 end, function()
+      tries = tries + 1
+      if tries == 1 then error("not enough memory", 0) end
+    end)
+    handle.core.leave = function()
+      handle.on.rebalance { kind = "revoke", rows = {} }
+      return {}
+    end
+    local _, _, raised = finish(member)
+    assert.equal("not enough memory", raised)
+    assert.equal(1, #seen.asked)
+  end)
+
   it("is answered again where the answer could not be sent, and that is told", function()
     local tries = 0
     local member, handle, seen = open(function(n) return n >= 1 end, function()

@@ -38,8 +38,8 @@ local function open(consumer, policy)
     expelled = false, -- it polled too seldom: whatever is taken away next is lost, also what had been asked for before
     busy = false, -- a handler of ours runs
     leaves = false, -- the group is being left
-    resigned = nil, -- the request by which it was answered then, and when
-    resigned_at = 0,
+    resigned = false, -- the request by which it was answered then, and when
+    resigned_at = false,
     owed = false, -- that answer once more
   }, Membership)
   self.handle.on.rebalance = function(record)
@@ -86,10 +86,10 @@ end
 local function resign(self)
   local h = self.handle
   if h.closed then return true end
+  self.owed, self.resigned_at = true, self.resigned_at or now() -- also where what follows runs out of memory
   self.parts:forget_all()
   if h.core:left() then return true end
-  self.owed = self.resigned ~= nil
-  if self.owed then return true end
+  if self.resigned then return true end
   local err
   self.resigned, err = h:start({ op = "unassign" }, math.huge, function(ticket) return h.core:resign(ticket) end)
   self.owed, self.resigned_at = not self.resigned, now()
@@ -241,6 +241,9 @@ local function leave(self, deadline)
         insist(self)
       end, deadline)
     end)
+    -- Where handlers of other things go on raising, none of that was reached.
+    guarded(self, function() self:serve() end)
+    guarded(self, function() insist(self) end)
   until h.closed or h.core:left() or now() >= deadline or await.is_interrupt(self.raised)
 end
 
