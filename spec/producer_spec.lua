@@ -395,6 +395,71 @@ describe("many reports at once", function()
     end)
   end
 
+  it("have room for what their handlers produce into a full queue", function()
+    local produced, refused = 0, 0
+    local p
+    p = open { queue_buffering_max_messages = N, linger_ms = 0, on_delivery = function(report)
+      if report.topic ~= "first" then return end
+      for _ = 1, 3 do
+        if p:produce("two", "more") then produced = produced + 1 else refused = refused + 1 end
+      end
+    end }
+    finally(function() p:close(0) end)
+    local values = {}
+    for i = 1, N do values[i] = "v" end
+    assert(p:produce_many("first", values))
+    assert(p:flush(20))
+    assert.same({ 3 * N, 0 }, { produced, refused })
+  end)
+
+  it("do not hold flush beyond its time where each handler produces another message", function()
+    local going, p = true, nil
+    p = open { linger_ms = 0, on_delivery = function() return going and p:produce("first", "v") end }
+    finally(function()
+      going = false
+      p:close(5)
+    end)
+    local values = {}
+    for i = 1, 10 * N do values[i] = "v" end
+    assert(p:produce_many("first", values))
+    local seconds = try.time(function() try.failure("_TIMED_OUT", p:flush(0.5)) end)
+    assert.is_true(seconds < 4, "took " .. seconds)
+  end)
+
+  it("are served by produce again after handlers that waited in two coroutines, each beyond the other's end", function()
+    local p = open { linger_ms = 0, loop = function() coroutine.yield() end }
+    finally(function() p:close(0) end)
+    local function pause(seconds)
+      local till = kafka.now() + seconds
+      repeat coroutine.yield() until kafka.now() > till
+    end
+    local raised
+    local a = coroutine.create(function()
+      assert(p:produce("first", "1", { on_delivery = function() pause(0.3) end }))
+      p:flush(5)
+      pause(1)
+      assert(p:produce("first", "late", { on_delivery = function() error("late", 0) end }))
+      local till = kafka.now() + 5
+      repeat
+        local ok, err = pcall(p.produce, p, "first", "v")
+        if not ok then raised = err end
+        coroutine.yield()
+      until raised or kafka.now() > till
+    end)
+    local b = coroutine.create(function()
+      pause(0.15)
+      assert(p:produce("first", "2", { on_delivery = function() pause(0.6) end }))
+      p:flush(5)
+    end)
+    try.until_true(20, function()
+      for _, co in ipairs { a, b } do
+        if coroutine.status(co) == "suspended" then assert(coroutine.resume(co)) end
+      end
+      return coroutine.status(a) == "dead" and coroutine.status(b) == "dead"
+    end)
+    assert.equal("late", raised)
+  end)
+
   it("are not lost where each handler serves the others, too deep for Lua", function()
     local calls, deepest = failing(function(p) pcall(p.poll, p, 0) end)
     assert.equal(N, calls)

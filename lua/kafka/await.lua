@@ -158,7 +158,7 @@ function await.done(handle, done, deadline)
     if result then return result end
     local left = deadline - core.now()
     if left <= 0 then return false end
-    await.pause(handle, left)
+    await.pause(handle, handle.more and 0 or left)
   end
 end
 

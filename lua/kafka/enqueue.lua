@@ -13,6 +13,7 @@ local now = core.now
 local enqueue = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
+local PAUSE = 0.01 -- seconds between two tries of a handler
 local none = {}
 local refused_rows = show.list { "index" }
 
@@ -25,17 +26,23 @@ local function refused(h, raw, topic, partition)
   return errors.from(raw, about)
 end
 
--- Calls `try` until the queue has room, serving reports meanwhile; a handler's first try serves none.
+-- Calls `try` until the queue has room, serving reports meanwhile. A handler only takes them in, which makes room too: what has
+-- come while it runs is served behind it.
 local function when_room(h, timeout, try)
   local ok, raw
-  if h:within() then
-    ok, raw = try()
-    if ok or raw.name ~= "_QUEUE_FULL" then return ok, raw end
-  end
-  h:await(function()
+  local deadline = now() + (timeout or DEFAULT_TIMEOUT)
+  local function has_tried()
     ok, raw = try()
     return ok or raw.name ~= "_QUEUE_FULL"
-  end, now() + (timeout or DEFAULT_TIMEOUT))
+  end
+  if h:within() then
+    while not h.closed and not has_tried() and now() < deadline do
+      h:take_in()
+      await.pause(h, math.min(PAUSE, math.max(0, deadline - now())))
+    end
+  else
+    h:await(has_tried, deadline)
+  end
   if h.closed and not ok then raw = { name = "_DESTROY", message = "the client was closed meanwhile" } end
   return ok, raw
 end
@@ -43,7 +50,7 @@ end
 -- Serves what has come, then hands over. Nothing has come most of the time: it is the core that looks, in the same call. A
 -- handler only hands over.
 local function hand_over(h, topic, value, o, ticket)
-  if h.runner and h:within() then
+  if h.depth > 0 and h:within() then
     o = o or none
     return h.core:produce(topic, value, ticket, o.key, o.partition, o.timestamp, o.headers, true)
   end
@@ -102,24 +109,31 @@ local many_options = {
 }
 
 -- Whether what was raised is no handler's affair: Ctrl-C, or no room to call one.
-local function stops(h, raised) return await.is_interrupt(raised) or h.no_room(raised) end
+local function stops(h, raised) return raised ~= nil and (raised == h.exhausted or await.is_interrupt(raised)) end
+
+local function note(run, h, raised)
+  local first = run.raised
+  if first == nil or stops(h, raised) then run.raised, raised = raised, first end
+  if raised ~= nil then log.line(h.title, 3, "a handler raised: " .. tostring(raised)) end
+end
 
 -- Hands over from the run's place on, until a message is refused for another reason than a full queue. Notes refusals, and what
--- a handler raised meanwhile.
+-- a handler raised meanwhile; then it tries once more without one.
 local function go_on(run, h, topic, values, o, ticket)
   local raw, broken
-  local done, raised = pcall(when_room, h, math.max(0, run.deadline - now()), function()
+  local function try()
     run.at, raw, broken = h.core:produce_many(topic, values, o.keys, o.partitions, o.timestamps, o.headers, ticket, run.at, run.n,
       run.reporting)
     return raw == nil, raw
-  end)
+  end
+  local done, raised = pcall(when_room, h, math.max(0, run.deadline - now()), try)
   if not done then
-    if run.raised == nil or stops(h, raised) then
-      run.raised = raised
-    else
-      log.line(h.title, 3, "a handler raised: " .. tostring(raised))
-    end
-    return
+    note(run, h, raised)
+    if stops(h, run.raised) then return end
+    raw, broken = nil, nil
+    local tried, why = pcall(try)
+    if not tried then broken = why end
+    if raw and raw.name == "_QUEUE_FULL" and now() < run.deadline then return end
   end
   -- A handler, or a finalizer, has changed the lists since they were checked; or there was no memory.
   if broken then

@@ -59,8 +59,9 @@ local function flush_error(p, timeout, left, failed)
   else
     message = ("%d message%s failed since the last flush"):format(failed, failed == 1 and "" or "s")
   end
-  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush",
-    message = message, left = left, failed = failed, cause = p.handle:reason() }
+  local cause = p.handle:reason()
+  return errors.new { name = left > 0 and "_TIMED_OUT" or "_FAIL", op = "flush", message = message, left = left, failed = failed,
+    cause = cause, action = left == 0 and (cause and cause.action or "retry") or nil }
 end
 
 ---Waits until every accepted message has its report; see Producer:flush.

@@ -25,6 +25,8 @@ local handle = {}
 
 local NO_MEMORY = "not enough memory" -- Lua's own words
 local AT_ONCE = 256 -- records drained in one go: so few that they stay in the processor's cache
+local LONGEST = 0.5 -- seconds after which a dispatch takes in no more
+local LAST = 5 -- seconds for what is left at the end
 local FRESH = 5 -- seconds before a call in which an error event may still be its cause
 local DOWN = 60 -- seconds in which it is, where no broker could be reached since: librdkafka repeats what lasts each 30 s
 local GRACE = 0.2 -- seconds that librdkafka's own timeout gets to be the one that tells
@@ -123,7 +125,10 @@ function handle.over(client, options, title)
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     left = false, -- whether records or a failure wait for the next dispatch
-    runner = nil, -- the coroutine that runs handlers
+    more = false, -- whether the last dispatch left something with librdkafka
+    depth = 0, -- dispatches that run handlers now, in any coroutine
+    runners = setmetatable({}, { __mode = "k" }), -- coroutine -> how many of them it runs
+    exhausted = nil, -- what a dispatch raised that had no room to call a handler
     closed = false,
   }, Handle)
 end
@@ -241,38 +246,51 @@ local function put_back(self)
   self.handed = true -- for a handler that this is called from
 end
 
----Whether an error says that there was no room for a call.
----@param err any
----@return boolean
-function Handle.no_room(err) return err == NO_MEMORY or type(err) == "string" and err:find("stack overflow", 1, true) ~= nil end
+-- Counts the dispatches that run handlers. A coroutine's number stays when it is 0: its place takes no memory the next time.
+local function count(self, co, n)
+  self.runners[co] = (self.runners[co] or 0) + n
+  self.depth = self.depth + n
+end
+
+-- Whether an error says that there was no room for a call.
+local function no_room(err) return err == NO_MEMORY or type(err) == "string" and err:find("stack overflow", 1, true) ~= nil end
 
 -- One protected call for as many records as raise nothing: most of the time for all.
 local function run(self)
-  local outer = self.runner -- where a handler waits, and serves others meanwhile
-  self.left, self.runner = true, running()
+  local co = running()
+  self.left = true
+  count(self, co, 1)
   repeat
     self.handed = nil -- no record is under dispatch
     local ok, err = pcall(all, self)
-    if not ok and not self.handed and Handle.no_room(err) then -- no handler has raised it
+    if not ok and not self.handed and no_room(err) then -- no handler has raised it
       if self.handed == false then put_back(self) end
-      self.handed, self.runner = true, outer
+      self.handed, self.exhausted = true, err
+      count(self, co, -1)
       error(err, 0)
     end
     if not ok then self:fail_later(err) end
   until ok
-  self.runner = outer
+  count(self, co, -1)
   self.head, self.tail = 0, 0
   leave(self, self.failure ~= nil)
 end
 
 ---Whether a handler of this handle's calls. What need not wait serves nothing then: each record would run its handler within
 ---the one before.
-function Handle:within() return self.runner ~= nil and self.runner == running() end
+function Handle:within() return self.depth > 0 and (self.runners[running()] or 0) > 0 end
 
----Takes what has come and runs its handlers, all of them; then raises the first error of a handler.
+---Takes in what has come and runs no handler: the dispatch that runs now comes to it.
+function Handle:take_in()
+  self.tail = self.core:drain(self.list, self.tail, AT_ONCE) or self.tail
+end
+
+---Takes what has come and runs its handlers, all of them; then raises the first error of a handler. Handlers that go on bringing
+---more do not hold it for ever: `more` tells that something is left.
 ---@return integer how many records were dispatched
 function Handle:dispatch()
-  local n = 0
+  local n, till = 0, nil
+  self.more = false
   while not self.closed do
     local tail, more = self.core:drain(self.list, self.tail, AT_ONCE)
     if not tail then return 0 end -- a finalizer that runs within a drain: the outer one goes on
@@ -282,6 +300,11 @@ function Handle:dispatch()
       run(self)
     end
     if not more then break end
+    till = till or core.now() + LONGEST
+    if core.now() > till then
+      self.more = true
+      break
+    end
   end
   if n > 0 and self.wake then self.wake() end
   local failure = self.failure
@@ -419,8 +442,11 @@ function Handle:shut()
     self.closed = true
     return
   end
-  local ok, err = pcall(self.dispatch, self)
-  if not ok then log.line(self.title, 3, "a handler raised: " .. tostring(err)) end
+  local till = core.now() + LAST
+  repeat
+    local ok, err = pcall(self.dispatch, self)
+    if not ok then log.line(self.title, 3, "a handler raised: " .. tostring(err)) end
+  until not self.more or self.closed or core.now() > till
   if self.closed then return end -- by a handler
   self.core:close(self.abandon)
   self.closed = true
