@@ -5,7 +5,21 @@
 -- socket.timeout.ms, and how long it was held.
 -- run does it and undoes it, in a coroutine (see stage.lua), from a scene and a card.
 
+local machine = require "kafka.localcluster.machine"
 local stage = require "chaos.stage"
+
+local PATIENCE = 20 -- seconds in which a cluster must do what it is asked
+
+-- A broker that paused may be in sync again and registered a moment later: until then it is "unknown" to Kafka's tools.
+local function insist(f, ...)
+  local till = machine.now() + PATIENCE
+  while true do
+    local ok, err = f(...)
+    if ok then return end
+    if machine.now() >= till then error(err, 0) end
+    stage.wait(1)
+  end
+end
 
 local function killing(who)
   return function(scene, card, kind)
@@ -51,9 +65,9 @@ local function election(scene, card, kind)
   local partition = card.partition
   local order = scene:replicas(partition)
   while order[1] == scene:leader(partition).id do order = rotated(order) end
-  assert(scene.cluster:reassign(scene.topic, partition, order))
+  insist(scene.cluster.reassign, scene.cluster, scene.topic, partition, order)
   scene:strike(kind, card, ("leader of partition %d moves to broker %d by election"):format(partition, order[1]))
-  assert(scene.cluster:elect(scene.topic, partition))
+  insist(scene.cluster.elect, scene.cluster, scene.topic, partition)
 end
 
 -- Away from the leader, and then it is a replica again.
@@ -64,9 +78,9 @@ local function reassignment(scene, card, kind)
     if id ~= old then others[#others + 1] = id end
   end
   scene:strike(kind, card, ("partition %d moves away from broker %d by reassignment"):format(partition, old))
-  assert(scene.cluster:reassign(scene.topic, partition, others))
+  insist(scene.cluster.reassign, scene.cluster, scene.topic, partition, others)
   others[#others + 1] = old
-  assert(scene.cluster:reassign(scene.topic, partition, others))
+  insist(scene.cluster.reassign, scene.cluster, scene.topic, partition, others)
 end
 
 local function another_reader(how)
