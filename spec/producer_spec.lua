@@ -230,6 +230,18 @@ describe("close", function()
     assert.is_true(p:close())
   end)
 
+  it("counts among the lost what a handler has produced at the very end", function()
+    local p = open {}
+    slow(p, 5)
+    local shut = p.handle.shut
+    p.handle.shut = function(h) -- as a handler of what is served last
+      assert(p:produce("first", "at the end"))
+      return shut(h)
+    end
+    local err = try.failure(nil, p:close(0))
+    assert.same({ 1, 1 }, { err.lost, err.unreported })
+  end)
+
   it("makes every later call raise at the caller's line", function()
     local p = open {}
     p:close()

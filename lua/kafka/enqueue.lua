@@ -13,7 +13,6 @@ local now = core.now
 local enqueue = {}
 
 local DEFAULT_TIMEOUT = 10 -- seconds
-local PAUSE = 0.01 -- seconds between two tries of a handler
 local none = {}
 local refused_rows = show.list { "index" }
 
@@ -37,8 +36,7 @@ local function when_room(h, timeout, try)
   end
   if h:within() then
     while not h.closed and not has_tried() and now() < deadline do
-      h:take_in()
-      await.pause(h, math.min(PAUSE, math.max(0, deadline - now())))
+      if not h:take_in() then await.pause(h, math.max(0, deadline - now())) end
     end
   else
     h:await(has_tried, deadline)

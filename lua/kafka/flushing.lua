@@ -104,12 +104,12 @@ function flushing.close(p, timeout)
   end)
   if h.closed then return true end -- a handler closed it meanwhile
   if await.is_interrupt(raised) then error(raised, 0) end -- still open: nothing was given up
-  local counts = p:counts()
-  local lost = counts.failed - p.sent_failed - told + counts.pending
   h:close(math.max(deadline, now() + PURGE_TIME))
+  local unreported = h.accepted - h.succeeded - h.failed -- also of what handlers have produced until the end
+  local lost = h.failed - p.sent_failed - told + unreported
   local cause = h:reason()
   local err = lost > 0 and errors.new { op = "close", action = cause and cause.action or "retry", lost = lost,
-    unreported = counts.pending, cause = cause,
+    unreported = unreported, cause = cause,
     message = ("%d message%s not delivered"):format(lost, lost == 1 and " was" or "s were") }
   if not flushed then -- a handler's error: closed all the same
     if err then log.line(h.title, 3, tostring(err)) end

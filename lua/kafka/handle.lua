@@ -122,6 +122,9 @@ function handle.over(client, options, title)
     seen = {}, -- name of an error event -> true
     down = false, -- whether it told so, and nothing was answered since
     all_down_at = 0, -- when librdkafka last told that no broker can be reached
+    accepted = 0, -- messages of a producer that is closed, and what became of them
+    succeeded = 0,
+    failed = 0,
     abandon = false, -- librdkafka must not be waited for when it ends
     failure = nil, -- the first error raised by a handler, to be raised by the next dispatch
     left = false, -- whether records or a failure wait for the next dispatch
@@ -281,8 +284,11 @@ end
 function Handle:within() return self.depth > 0 and (self.runners[running()] or 0) > 0 end
 
 ---Takes in what has come and runs no handler: the dispatch that runs now comes to it.
+---@return boolean whether something had come
 function Handle:take_in()
-  self.tail = self.core:drain(self.list, self.tail, AT_ONCE) or self.tail
+  local before = self.tail
+  self.tail = self.core:drain(self.list, before, AT_ONCE) or before
+  return self.tail > before
 end
 
 ---Takes what has come and runs its handlers, all of them; then raises the first error of a handler. Handlers that go on bringing
@@ -448,6 +454,7 @@ function Handle:shut()
     if not ok then log.line(self.title, 3, "a handler raised: " .. tostring(err)) end
   until not self.more or self.closed or core.now() > till
   if self.closed then return end -- by a handler
+  if self.produces then self.accepted, self.succeeded, self.failed = self.core:counts() end
   self.core:close(self.abandon)
   self.closed = true
 end
