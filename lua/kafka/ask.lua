@@ -168,12 +168,8 @@ function ask.ends(h, op, rows, timeout, one)
   for i, row in ipairs(rows) do
     if not found[i] then
       local earliest, latest
-      if h.closed then -- by a handler
-        latest = h:late({ op = op, topic = row.topic, partition = row.partition }, timeout)
-      elseif now() < deadline then
-        earliest, latest = one(row, deadline - now())
-      end
-      if not earliest and (not latest or latest.name == "_TIMED_OUT") then -- by the time of all together
+      if not h.closed and now() < deadline then earliest, latest = one(row, deadline - now()) end
+      if not earliest and (not latest or latest.name == "_TIMED_OUT") then -- it tells the time of all together
         latest = h:late({ op = op, topic = row.topic, partition = row.partition }, timeout)
       end
       found[i] = earliest and { earliest = earliest, latest = latest } or { err = latest }

@@ -119,9 +119,9 @@ end
 function Partition:seek(where, timeout)
   local f = check(self, "seek")
   args.check("seek", "offset", where, open_options.otherwise)
-  args.optional("seek", "timeout", timeout, args.seconds)
+  timeout = args.optional("seek", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local offset, err = start.resolve(self.client, self.topic, self.partition, where, {
-    op = "seek", timeout = timeout or DEFAULT_TIMEOUT, deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", timeout = timeout, deadline = core.now() + timeout })
   if not offset then return nil, err end
   return f:seek(self.partition, offset)
 end

@@ -177,9 +177,9 @@ function Partitions:seek(number, where, timeout)
   local f = check(self, "seek")
   number = known(self, "seek", number)
   args.check("seek", "offset", where, partition.open_options.otherwise)
-  args.optional("seek", "timeout", timeout, args.seconds)
+  timeout = args.optional("seek", "timeout", timeout, args.seconds) or DEFAULT_TIMEOUT
   local offset, err = start.resolve(self.client, self.topic, number, where, {
-    op = "seek", timeout = timeout or DEFAULT_TIMEOUT, deadline = core.now() + (timeout or DEFAULT_TIMEOUT) })
+    op = "seek", timeout = timeout, deadline = core.now() + timeout })
   if not offset then return nil, err end
   return f:seek(number, offset)
 end
