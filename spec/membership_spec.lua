@@ -5,11 +5,15 @@ local core = require "kafka.core"
 local membership = require "kafka.membership"
 local process = require "spec.support.process"
 
--- A membership whose group is left once `enough(resigned)` is true; what it did, in words.
-local function open(enough, refuse)
+-- A membership whose group says `records` as it is left, and is left once `enough(resigned)` is true; `refuse` may keep an answer
+-- from being sent. Also what it did.
+local function open(records, enough, refuse)
   local told, asked = {}, {}
   local handle = { on = {}, title = "spec", closed = false, core = {} }
-  handle.core.leave = function(_) return {} end
+  handle.core.leave = function(_)
+    for _, record in ipairs(records) do handle.on.rebalance(record) end
+    return {}
+  end
   handle.core.left = function(_) return enough(#asked) end
   handle.core.resign = function(_, ticket)
     asked[#asked + 1] = ticket
@@ -25,17 +29,19 @@ local function open(enough, refuse)
   handle.await = function(_, done, deadline)
     while not done() and core.now() < deadline do process.nap() end
   end
-  local parts = { list = {}, forgotten = 0 }
+  local parts = { list = {} }
   parts.freeze = function() end
   parts.thaw = function() return true end
-  function parts:forget_all() self.forgotten = self.forgotten + 1 end
+  parts.forget_all = function() end
   parts.add = function() error "taken up" end
   local member = membership.open({}, { handle = handle, parts = parts, position = function() end })
   member.joined = true
-  return member, handle, { told = told, asked = asked, parts = parts }
+  return member, { told = told, asked = asked }
 end
 
 local function finish(member) return member:finish(core.now() + 5, function() end) end
+
+local REVOKE = { kind = "revoke", rows = {}, cooperative = true }
 
 describe("a group that is being left", function()
   for name, record in pairs {
@@ -44,12 +50,7 @@ describe("a group that is being left", function()
     ["fails to form"] = { err = { name = "_FAIL", message = "no assignment" } },
   } do
     it("is answered by giving all back where it " .. name, function()
-      local member, handle, seen = open(function(n) return n >= 1 end)
-      local leave = handle.core.leave
-      handle.core.leave = function(_)
-        handle.on.rebalance(record)
-        return leave(handle.core)
-      end
+      local member, seen = open({ record }, function(n) return n >= 1 end)
       local _, err, raised = finish(member)
       assert.same({ nil, nil }, { err, raised })
       assert.equal(1, #seen.asked)
@@ -57,11 +58,7 @@ describe("a group that is being left", function()
   end
 
   it("is answered once however much it says, and again where it is not left then", function()
-    local member, handle, seen = open(function(n) return n >= 2 end)
-    handle.core.leave = function(_)
-      for _ = 1, 3 do handle.on.rebalance { kind = "revoke", rows = {}, cooperative = true } end
-      return {}
-    end
+    local member, seen = open({ REVOKE, REVOKE, REVOKE }, function(n) return n >= 2 end)
     local began = core.now()
     finish(member)
     assert.equal(2, #seen.asked)
@@ -70,40 +67,29 @@ describe("a group that is being left", function()
 
   it("is not answered again where it said nothing more", function()
     local began = core.now()
-    local member, handle, seen = open(function() return core.now() - began > 1.5 end)
-    handle.core.leave = function(_)
-      handle.on.rebalance { kind = "revoke", rows = {} }
-      return {}
-    end
+    local member, seen = open({ REVOKE }, function() return core.now() - began > 1.5 end)
     finish(member)
     assert.equal(1, #seen.asked)
   end)
 
-  it("is answered again where memory ran out while it was answered", function()
+  -- Keeps the first answer from being sent.
+  local function once(f)
     local tries = 0
-    local member, handle, seen = open(function(n) return n >= 1 end, function()
+    return function()
       tries = tries + 1
-      if tries == 1 then error("not enough memory", 0) end
-    end)
-    handle.core.leave = function()
-      handle.on.rebalance { kind = "revoke", rows = {} }
-      return {}
+      return tries == 1 and f()
     end
+  end
+
+  it("is answered again where memory ran out while it was answered", function()
+    local member, seen = open({ REVOKE }, function(n) return n >= 1 end, once(function() error("not enough memory", 0) end))
     local _, _, raised = finish(member)
     assert.equal("not enough memory", raised)
     assert.equal(1, #seen.asked)
   end)
 
   it("is answered again where the answer could not be sent, and that is told", function()
-    local tries = 0
-    local member, handle, seen = open(function(n) return n >= 1 end, function()
-      tries = tries + 1
-      return tries == 1
-    end)
-    handle.core.leave = function(_)
-      handle.on.rebalance { kind = "revoke", rows = {} }
-      return {}
-    end
+    local member, seen = open({ REVOKE }, function(n) return n >= 1 end, once(function() return true end))
     finish(member)
     assert.equal(1, #seen.asked)
     assert.same({ "refused" }, seen.told)
